@@ -78,8 +78,10 @@ const char *endpoint_format(const struct endpoint *endpoint, char *out)
 {
     char text[ADDR_TEXT_MAX];
     addr_format(&endpoint->addr, text);
-    const char *format = endpoint->addr.family == AF_INET6 ? "[%.46s]:%u" : "%.46s:%u";
-    snprintf(out, ADDR_TEXT_MAX, format, text, (unsigned)endpoint->port);
+    if (endpoint->addr.family == AF_INET6)
+        snprintf(out, ADDR_TEXT_MAX, "[%.46s]:%u", text, (unsigned)endpoint->port);
+    else
+        snprintf(out, ADDR_TEXT_MAX, "%.46s:%u", text, (unsigned)endpoint->port);
     return out;
 }
 
@@ -124,9 +126,8 @@ socklen_t endpoint_to_sockaddr(const struct endpoint *endpoint, struct sockaddr_
 static uint8_t mask_byte(unsigned bits, size_t i)
 {
     unsigned before = (unsigned)i * 8;
-    if (bits >= before + 8)
-        return 0xff;
-    return bits <= before ? 0 : (uint8_t)(0xff00u >> (bits - before));
+    unsigned ones = bits <= before ? 0 : bits - before;
+    return (uint8_t)(ones >= 8 ? 0xff : 0xff00u >> ones);
 }
 
 static bool host_bits_clear(const struct addr *addr, unsigned bits)
