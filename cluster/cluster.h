@@ -1,0 +1,78 @@
+/* cluster.h - the replicated state machine as the server sees it: propose, commit, apply; snapshots and restart inside.
+ * Embeds raft_node (libraft's raft_step, pure), the write-ahead log, the store and ks_state. Runs on the loop thread; disk work
+ * goes through a thread pool (cluster_loop_uv.c), so the loop never waits for a sync.
+ *
+ * Nothing that a proposal asks for is visible before its entry is on a quorum's disks and applied: then the proposer's callback
+ * runs. Proposals of one loop turn become one entry. */
+#ifndef CLUSTER_CLUSTER_H
+#define CLUSTER_CLUSTER_H
+
+#include "base/clock.h"
+#include "base/rng.h"
+#include "cluster/ks_state.h"
+
+enum {
+    PROPOSAL_MAX = 4 * BATCH_MAX, /* waiting or in flight; E_FULL beyond: the caller pushes back */
+    SNAPSHOT_ENTRIES = 8192,      /* entries between snapshots */
+};
+
+struct uv_loop_s;
+struct cluster;
+
+struct cluster_options {
+    const char *data_dir;      /* made with mode 0700 if absent; holds wal/, store/, node.id, data.key */
+    const char *node_key_file; /* 32 octets as 64 hex digits, mode 0600 or stricter; made if absent */
+    const struct clock *clock;
+    const struct rng *rng;
+    struct uv_loop_s *loop;
+    uint64_t snapshot_entries; /* 0: SNAPSHOT_ENTRIES */
+    uint64_t wal_segment_len;  /* octets, 0: default */
+    void *context;
+    /* After each applied command, in order, on every node; proposer callbacks have run before. */
+    void (*on_applied)(void *context, const struct command *command, const struct apply_result *result);
+    void (*on_member_removed)(void *context, const struct ks_group *group, const struct ks_member *member);
+    /* This node may serve (log replayed, has a leader) or may not any more; reason is static text. */
+    void (*on_ready)(void *context, bool ready, const char *reason);
+    /* Storage failed or the state cannot go on: the server must stop. */
+    void (*on_fatal)(void *context, err_t err, const char *reason);
+};
+
+/* Opens and recovers: torn tail cut (WAL_TORN_TAIL), damage refused (E_CORRUPT, WAL_DAMAGED), store rebuilt where needed. The first
+ * start makes node id, node key, data key and a one-voter configuration. E_IO, E_PERMISSION, E_CORRUPT, E_NO_MEMORY. */
+err_t cluster_open(struct cluster **out, const struct cluster_options *options) MUST_USE;
+/* Begin to take part; callbacks come from the loop. */
+err_t cluster_start(struct cluster *cluster) MUST_USE;
+/* Finishes writes in flight, closes the store cleanly; 'done' comes from the loop, then cluster_free. */
+void cluster_stop(struct cluster *cluster, void (*done)(void *context), void *context);
+void cluster_free(struct cluster *cluster);
+
+/* Queue one command. 'done' runs when it was applied (result->err), or with E_CANCELED / E_NO_QUORUM when its fate is unknown or
+ * it was dropped (result->group and member are NULL then). Encoded at once: the command is not kept. Errors: E_FULL, E_NOT_PRIMARY,
+ * E_STATE (not ready), E_LIMIT (too long); done is not called then. */
+typedef void (*cluster_done_fn)(void *context, const struct apply_result *result);
+err_t cluster_propose(struct cluster *cluster, const struct command *command, cluster_done_fn done, void *context) MUST_USE;
+
+const struct ks_state *cluster_state(const struct cluster *cluster);
+const struct wrap_key *cluster_wrap_key(const struct cluster *cluster); /* data key, in locked memory */
+struct store *cluster_store(const struct cluster *cluster);             /* for read transactions of the API */
+const uint8_t *cluster_node_id(const struct cluster *cluster);          /* NODE_ID_LEN octets */
+bool cluster_ready(const struct cluster *cluster);
+/* Is this node the primary of the committed epoch, and the leader's word for it is fresh? Only then may it push (I4). */
+bool cluster_is_primary(const struct cluster *cluster);
+/* Cluster time now, milliseconds: monotonic clock added to the wall time of start, never below the newest committed time. */
+uint64_t cluster_now_ms(const struct cluster *cluster);
+
+struct cluster_status {
+    const char *role; /* "leader", "follower", "candidate", "standby" */
+    uint64_t term;
+    uint64_t commit_index;
+    uint64_t applied_index;
+    uint64_t last_index;
+    uint64_t snapshot_index;
+    uint64_t wal_bytes;
+    uint32_t voters;
+    uint32_t coop_epoch;
+};
+void cluster_status(const struct cluster *cluster, struct cluster_status *out);
+
+#endif

@@ -1,0 +1,103 @@
+/* command.h - replicated commands: what may change the state, with everything that it needs (I3): times and keys are made by
+ * the primary and travel in the command. One Raft entry is a batch of up to BATCH_MAX of them. */
+#ifndef CLUSTER_COMMAND_H
+#define CLUSTER_COMMAND_H
+
+#include "proto/wire/isakmp_header.h"
+#include "storage/record.h"
+
+enum {
+    BATCH_MAX = 128,            /* commands in one entry */
+    BATCH_LEN_MAX = 256 * 1024, /* octets of one entry */
+    SILENT_MAX = GROUP_MEMBER_MAX,
+};
+
+enum command_type {
+#define COMMAND(name, number, text) CMD_##name = number,
+#include "cluster/command.def"
+#undef COMMAND
+};
+
+struct cmd_cluster_init {
+    uint8_t cluster_id[CLUSTER_ID_LEN];
+};
+struct cmd_elect {
+    uint32_t epoch; /* must be the current one + 1, else E_STALE */
+    uint8_t primary_id[NODE_ID_LEN];
+};
+struct cmd_group_set {
+    struct group_config config; /* by name; equal config: no change, E_OK */
+};
+struct cmd_group_delete {
+    char name[GROUP_NAME_MAX];
+};
+struct cmd_psk_set {
+    struct psk_record psk;
+};
+struct cmd_psk_delete {
+    struct prefix peer;
+};
+struct cmd_signing_key {
+    struct signing_record key; /* version must be the current one + 1, else E_STALE */
+};
+struct cmd_member_registered {
+    uint32_t group_id;
+    struct identity identity;
+    struct endpoint endpoint;
+    uint8_t key_server[NODE_ID_LEN];
+    uint16_t sid_request;
+    uint32_t offered_generation; /* key generation that PULL message 2 told; too old: E_STALE, the member pulls again */
+    uint32_t offered_seq;        /* group seq at that moment: pushes after it are for this member */
+};
+struct cmd_member_removed {
+    uint32_t group_id;
+    struct identity identity;
+};
+struct cmd_rekey {
+    uint32_t group_id;
+    uint32_t epoch;      /* of the primary that made it; other: E_STALE */
+    uint32_t generation; /* current + 1, else E_STALE */
+    uint32_t seq;        /* current + 1, else E_STALE; unchanged for REKEY_INITIAL */
+    enum rekey_kind kind;
+    bool has_kek;
+    struct kek_record kek;
+    bool has_tek;
+    struct tek_record tek;
+    bool sid_reset;      /* SIDs start again: sid_epoch + 1 */
+    uint8_t kek_spi[KEK_SPI_LEN]; /* the push is sealed under this one */
+    struct bytes push;   /* the datagram, empty for REKEY_INITIAL; borrowed */
+};
+struct cmd_push_done {
+    uint32_t group_id;
+    uint32_t seq;
+    uint32_t retransmits;
+    const struct identity *silent; /* members without ACK; borrowed on encode, owned by the decoder's arena on decode */
+    size_t silent_count;
+};
+
+struct command {
+    enum command_type type;
+    uint64_t time_ms; /* cluster time of the proposer */
+    union {
+        struct cmd_cluster_init cluster_init;
+        struct cmd_elect elect;
+        struct cmd_group_set group_set;
+        struct cmd_group_delete group_delete;
+        struct cmd_psk_set psk_set;
+        struct cmd_psk_delete psk_delete;
+        struct cmd_signing_key signing_key;
+        struct cmd_member_registered member_registered;
+        struct cmd_member_removed member_removed;
+        struct cmd_rekey rekey;
+        struct cmd_push_done push_done;
+    } u;
+};
+
+const char *command_name(enum command_type type);
+/* One command: type u8, time u64, length u32, fields. */
+err_t command_encode(struct writer *w, const struct command *command) MUST_USE;
+/* Reads one command from a batch. On E_OK command_close must be called (frees the silent list). E_CORRUPT. */
+err_t command_decode(struct reader *r, struct command *out) MUST_USE;
+void command_close(struct command *command);
+
+#endif

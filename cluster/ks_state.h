@@ -1,0 +1,88 @@
+/* ks_state.h - the replicated state in memory, and apply(), the only thing that changes it (I3). Pure: no clock, no
+ * randomness, no I/O but rows put into the given store transaction. Every node that applies the same commands holds the same
+ * state and the same rows. Read it freely through const pointers on the loop thread. */
+#ifndef CLUSTER_KS_STATE_H
+#define CLUSTER_KS_STATE_H
+
+#include "base/map.h"
+#include "cluster/command.h"
+#include "storage/store.h"
+
+struct ks_group {
+    struct group_record record;
+    bool pushing;                /* a REKEY without PUSH_DONE */
+    struct rekey_record rekey;   /* the one going on, or the last */
+    uint8_t *push;               /* its datagram (heap), NULL when not pushing */
+    size_t push_len;
+    struct map members;          /* member_row_key -> struct ks_member */
+};
+
+struct ks_member {
+    struct row_key key;
+    struct member_record record;
+};
+
+struct ks_psk {
+    struct row_key key;
+    struct psk_record record;
+};
+
+struct ks_state {
+    struct cluster_record cluster;
+    bool initialised; /* CLUSTER_INIT was applied */
+    struct signing_record signing;
+    struct ks_group *groups[GROUP_MAX];
+    size_t group_count;
+    struct map psks; /* psk_row_key -> struct ks_psk */
+    uint64_t map_seed[2];
+};
+
+/* What a proposer wants to know of its command. */
+struct apply_result {
+    err_t err; /* E_OK, or why the command was refused (deterministically, on every node) */
+    uint32_t group_id;
+    const struct ks_group *group;   /* valid until the next apply */
+    const struct ks_member *member; /* MEMBER_REGISTERED: the record as committed, with SIDs */
+    uint32_t removed;               /* PUSH_DONE: members removed after REKEY_LOST_AFTER silences */
+    bool created;                   /* GROUP_SET: new; MEMBER_REGISTERED: first registration */
+    bool changed;                   /* GROUP_SET, PSK_SET: something differs from before */
+};
+
+void ks_state_init(struct ks_state *state, const uint64_t map_seed[2]);
+void ks_state_close(struct ks_state *state);
+/* Fill from the rows of a store. E_CORRUPT, E_NO_MEMORY. */
+err_t ks_state_load(struct ks_state *state, struct store_txn *txn) MUST_USE;
+/* Apply one command; rows go to txn (NULL: state only, for simulations). result->err tells refusals. Returns an error only
+ * when this node cannot go on (E_NO_MEMORY, E_CORRUPT): it must stop then. removed_members, if not NULL, gets each member dropped
+ * by PUSH_DONE before it is freed. */
+typedef void (*ks_member_fn)(void *context, const struct ks_group *group, const struct ks_member *member);
+err_t ks_state_apply(struct ks_state *state, const struct command *command, struct store_txn *txn,
+                     struct apply_result *result, ks_member_fn removed, void *context) MUST_USE;
+
+const struct ks_group *ks_state_group(const struct ks_state *state, uint32_t group_id);
+const struct ks_group *ks_state_group_by_identity(const struct ks_state *state, const struct identity *identity);
+const struct ks_group *ks_state_group_by_name(const struct ks_state *state, const char *name);
+const struct ks_member *ks_group_member(const struct ks_group *group, const struct identity *identity);
+/* The pre-shared key record whose range has the address, most specific first; NULL if none. */
+const struct psk_record *ks_state_psk(const struct ks_state *state, const struct addr *peer);
+/* Does the group's member list allow the identity from that address? E_OK, E_BAD_ID (identity), E_NOT_AUTHORIZED (address). */
+err_t ks_group_allows(const struct ks_group *group, const struct identity *identity, const struct addr *peer) MUST_USE;
+/* SHA-256 over all rows in order: equal states hash equal. */
+err_t ks_state_hash(const struct ks_state *state, uint8_t out[32]) MUST_USE;
+
+/* The clear policy of a group as told at now_ms: current KEK, live TEKs (of the current sid_epoch for counter modes), remaining
+ * lifetimes, selectors, delays. Opens wrapped keys: close the policy after use. sids of member if given. E_EXPIRED if nothing is
+ * live, E_STATE before the first keys. */
+err_t ks_group_policy(const struct ks_state *state, const struct ks_group *group, const struct wrap_key *wrap,
+                      const struct ks_member *member, uint64_t now_ms, struct group_policy *out) MUST_USE;
+/* A KEK record as clear kek (for ACK keys). */
+err_t ks_kek_open(const struct ks_state *state, const struct ks_group *group, const struct kek_record *record,
+                  const struct wrap_key *wrap, uint64_t now_ms, struct kek *out) MUST_USE;
+
+/* Wrap contexts: cluster id | group id | object | number. Room of WRAP_CONTEXT_MAX. */
+enum { WRAP_CONTEXT_MAX = 64 };
+enum wrap_object { WRAP_KEK = 1, WRAP_TEK_KEY, WRAP_TEK_INTEGRITY, WRAP_PSK, WRAP_SIGNING };
+struct bytes wrap_context(const struct ks_state *state, uint32_t group_id, enum wrap_object object, struct bytes name,
+                          uint8_t out[WRAP_CONTEXT_MAX]);
+
+#endif

@@ -1,0 +1,201 @@
+/* record.h - the rows of the replicated state, as structs, and their encoding. Equal on every node to the byte.
+ * Secrets appear only wrapped (proto/crypto/keywrap.h). Times are cluster time: milliseconds since 1970 as stamped by the
+ * primary into commands, never backwards. Encodings start with a format version octet. */
+#ifndef STORAGE_RECORD_H
+#define STORAGE_RECORD_H
+
+#include <stdbool.h>
+
+#include "base/addr.h"
+#include "proto/crypto/keywrap.h"
+#include "proto/gdoi/group_policy.h"
+#include "proto/wire/id_payload.h"
+
+enum {
+    GROUP_MAX = 64,
+    GROUP_NAME_MAX = 64,          /* bytes with NUL */
+    GROUP_RULE_MAX = 64,          /* entries of a group's member list */
+    GROUP_TEK_MAX = POLICY_TEK_MAX,
+    GROUP_MEMBER_MAX = 16384,
+    PSK_MAX = 16384,
+    REKEY_HISTORY_MAX = 64,       /* finished rekeys kept per group */
+    MEMBER_SEQ_SHOWN = 4,         /* last sequence numbers shown per member, as on IOS */
+    MEMBER_SID_MAX = POLICY_SID_MAX,
+    NODE_ID_LEN = 16,
+    CLUSTER_ID_LEN = 16,
+    RECORD_LEN_MAX = 32768,       /* octets of one encoded row */
+    REKEY_LOST_AFTER = 3,         /* unacknowledged rekeys in a row, then the member is removed */
+};
+
+/* Who may register: an address range, or one identity. */
+struct member_rule {
+    bool is_prefix;
+    struct prefix prefix;
+    struct identity identity;
+};
+
+/* What an operator configures for a group; replicated as it is. */
+struct group_config {
+    char name[GROUP_NAME_MAX];
+    struct identity identity;      /* group id on the wire: number (KEY_ID), address or FQDN */
+    struct addr server_addr;       /* "address ipv4": source of pushes, shown to members in SAK */
+    uint32_t kek_lifetime_s;       /* 300..2592000 unless short_lifetimes */
+    uint32_t tek_lifetime_s;
+    uint32_t retransmit_s;         /* 10..60 unless short_lifetimes */
+    uint32_t retransmit_count;     /* resends after the first: 0..10 */
+    enum cipher_alg kek_cipher;
+    enum hash_alg sig_hash;
+    enum kek_ack ack;
+    struct esp_suite suite;
+    uint16_t activation_s;         /* ATD */
+    uint16_t deactivation_s;       /* DTD >= ATD */
+    uint16_t sid_bits;             /* 0 unless the suite is a counter mode: 8, 12, 16 */
+    bool short_lifetimes;          /* laboratory: lifetimes from 5 s, retransmit from 1 s */
+    struct gdoi_dialect dialect;
+    struct selector selectors[POLICY_SELECTOR_MAX];
+    size_t selector_count;
+    struct member_rule rules[GROUP_RULE_MAX];
+    size_t rule_count;             /* 0: every authenticated peer */
+};
+
+struct kek_record {
+    uint32_t generation;
+    uint8_t spi[KEK_SPI_LEN];
+    enum cipher_alg cipher;
+    enum hash_alg sig_hash;
+    enum kek_ack ack;
+    uint32_t signing_version;
+    uint64_t created_ms;
+    uint32_t lifetime_s;
+    struct wrapped iv_key;
+};
+
+struct tek_record {
+    uint32_t generation;
+    uint32_t spi;
+    struct esp_suite suite;
+    uint32_t sid_epoch;
+    uint64_t created_ms;
+    uint32_t lifetime_s;
+    struct wrapped key;
+    struct wrapped integrity; /* len 0 for GCM */
+};
+
+enum rekey_kind { REKEY_INITIAL = 0, REKEY_TEK = 1, REKEY_KEK = 2 /* KEK and TEK */, REKEY_POLICY = 3 };
+
+struct rekey_record {
+    uint32_t group_id;
+    uint32_t seq;
+    enum rekey_kind kind;
+    uint64_t created_ms;
+    uint64_t done_ms; /* 0: going on */
+    uint32_t members; /* to how many it went */
+    uint32_t acked;
+    uint32_t silent;
+    uint32_t retransmits; /* datagrams sent again, all members */
+    uint32_t push_len;    /* octets of the datagram */
+    uint8_t kek_spi[KEK_SPI_LEN]; /* KEK that it is sealed under */
+};
+
+/* A group without members: configuration, keys, counters. */
+struct group_record {
+    uint32_t id;             /* internal, never reused */
+    uint32_t policy_version; /* grows with each change of config */
+    struct group_config config;
+    uint32_t generation;     /* of keys: grows with each REKEY command */
+    uint32_t seq;            /* last used push sequence number; only grows (I2) */
+    bool has_kek;
+    struct kek_record kek;
+    bool has_previous_kek;   /* to verify late ACKs and to send an unfinished push again */
+    struct kek_record previous_kek;
+    struct tek_record teks[GROUP_TEK_MAX]; /* oldest first */
+    size_t tek_count;
+    uint32_t next_sid;
+    uint32_t sid_epoch;      /* grows when SIDs start again: only TEKs of this epoch are told to new members */
+    uint64_t rekeys_sent;    /* pushes since the group exists */
+};
+
+struct member_record {
+    uint32_t group_id;
+    struct identity identity;   /* proven in phase 1: the key, with group_id */
+    struct endpoint endpoint;   /* where pushes go: source of its PULL */
+    uint8_t key_server[NODE_ID_LEN]; /* that registered it */
+    uint64_t first_ms;
+    uint64_t last_ms;           /* of the last registration */
+    uint32_t registrations;
+    uint32_t seq_base;          /* pushes up to this one are not for it */
+    uint32_t rekeys_sent;
+    uint32_t acks;
+    uint32_t missed;            /* rekeys without ACK, in total */
+    uint8_t missed_in_row;
+    uint32_t sent_seq[MEMBER_SEQ_SHOWN];  /* newest first */
+    uint32_t acked_seq[MEMBER_SEQ_SHOWN]; /* newest first */
+    uint16_t sid_count;
+    uint32_t first_sid;         /* its SIDs are first_sid .. first_sid + sid_count - 1 */
+};
+
+/* A pre-shared key for peers of a range (most specific wins). */
+struct psk_record {
+    struct prefix peer;
+    struct wrapped psk;
+};
+
+struct signing_record {
+    uint32_t version; /* 1, 2, ...; 0: none yet */
+    enum sign_alg alg;
+    uint16_t bits;
+    uint16_t public_len;
+    uint8_t public_key[SIGN_PUBLIC_MAX];
+    uint16_t private_len; /* wrapped PKCS#8 */
+    uint8_t private_key[SIGN_PRIVATE_MAX + KEYWRAP_OVERHEAD];
+};
+
+struct cluster_record {
+    uint8_t cluster_id[CLUSTER_ID_LEN];
+    uint32_t coop_epoch;              /* grows with each election of a primary */
+    uint8_t primary_id[NODE_ID_LEN];
+    uint64_t time_ms;                 /* newest cluster time seen in a command */
+    uint32_t next_group_id;
+};
+
+/* encode writes one row; decode takes exactly one (E_TRAILING, E_BAD_VERSION, E_RANGE ...: E_CORRUPT at the floor above). */
+void group_record_encode(struct writer *w, const struct group_record *r);
+err_t group_record_decode(struct group_record *out, struct bytes row) MUST_USE;
+void member_record_encode(struct writer *w, const struct member_record *r);
+err_t member_record_decode(struct member_record *out, struct bytes row) MUST_USE;
+void rekey_record_encode(struct writer *w, const struct rekey_record *r);
+err_t rekey_record_decode(struct rekey_record *out, struct bytes row) MUST_USE;
+void psk_record_encode(struct writer *w, const struct psk_record *r);
+err_t psk_record_decode(struct psk_record *out, struct bytes row) MUST_USE;
+void signing_record_encode(struct writer *w, const struct signing_record *r);
+err_t signing_record_decode(struct signing_record *out, struct bytes row) MUST_USE;
+void cluster_record_encode(struct writer *w, const struct cluster_record *r);
+err_t cluster_record_decode(struct cluster_record *out, struct bytes row) MUST_USE;
+
+/* The parts, for commands that carry them. */
+void group_config_encode(struct writer *w, const struct group_config *c);
+void group_config_decode(struct reader *r, struct group_config *out);
+void kek_record_encode(struct writer *w, const struct kek_record *r);
+void kek_record_decode(struct reader *r, struct kek_record *out);
+void tek_record_encode(struct writer *w, const struct tek_record *r);
+void tek_record_decode(struct reader *r, struct tek_record *out);
+void identity_encode(struct writer *w, const struct identity *identity);
+void identity_decode(struct reader *r, struct identity *out);
+void endpoint_encode(struct writer *w, const struct endpoint *endpoint);
+void endpoint_decode(struct reader *r, struct endpoint *out);
+/* Field by field, not bytewise. */
+bool group_config_equal(const struct group_config *a, const struct group_config *b);
+
+/* Keys of rows, big-endian so that LMDB's order is the natural one. */
+enum { ROW_KEY_MAX = 4 + 2 + ID_DATA_MAX };
+struct row_key {
+    uint16_t len;
+    uint8_t data[ROW_KEY_MAX];
+};
+struct row_key group_row_key(uint32_t group_id);
+struct row_key member_row_key(uint32_t group_id, const struct identity *identity);
+struct row_key rekey_row_key(uint32_t group_id, uint32_t seq);
+struct row_key psk_row_key(const struct prefix *peer);
+struct row_key single_row_key(void); /* tables with one row */
+
+#endif
