@@ -45,7 +45,8 @@ const char *addr_format(const struct addr *addr, char *out);
 err_t addr_parse(struct addr *out, const char *text) MUST_USE; /* E_RANGE: not an address */
 
 bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
-const char *endpoint_format(const struct endpoint *endpoint, char *out); /* 192.0.2.1:848, [2001:db8::1]:848 */
+const char *endpoint_format(const struct endpoint *endpoint,
+                            char *out); /* 192.0.2.1:848, [2001:db8::1]:848 */
 struct endpoint endpoint_from_sockaddr(const struct sockaddr *sa);
 /* Fills out and returns its length for the socket calls, 0 for family 0. */
 socklen_t endpoint_to_sockaddr(const struct endpoint *endpoint, struct sockaddr_storage *out);
