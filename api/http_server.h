@@ -1,0 +1,53 @@
+/* http_server.h - the REST API on libmicrohttpd, in a thread of its own. Reads come from LMDB read transactions, so the
+ * loop is not involved; writes go through the mailbox and the connection is suspended until the loop has answered.
+ * microhttpd.h is included only in http_server*.c. */
+#ifndef API_HTTP_SERVER_H
+#define API_HTTP_SERVER_H
+
+#include "api/mailbox.h"
+#include "base/addr.h"
+#include "base/event.h"
+#include "storage/store.h"
+
+enum {
+    HTTP_CONNECTION_MAX = 64,
+    HTTP_BODY_MAX = 65536,       /* octets of a request body; 413 beyond */
+    HTTP_MAIL_TIMEOUT_MS = 5000, /* then 503, the outcome being unknown */
+};
+
+/* How the server is; written by the loop under a lock of its own, copied by the API. */
+struct api_health {
+    bool live;               /* the loop ran within the last seconds */
+    bool ready;
+    char reason[128];        /* why not ready; empty if ready */
+    char raft_role[16];
+    uint64_t term;
+    uint64_t commit_index;
+    uint64_t applied_index;
+    bool primary;            /* of the committed epoch */
+    uint32_t coop_epoch;
+    uint8_t node_id[NODE_ID_LEN];
+    struct endpoint listen;  /* UDP 848 */
+    uint64_t started_ms;     /* wall clock */
+};
+
+struct api_options {
+    struct endpoint listen;
+    bool allow_remote;                                   /* else anything but loopback is E_CONFIG */
+    struct store *store;
+    struct event_ring *ring;
+    struct mailbox *mailbox;
+    void *context;
+    void (*health)(void *context, struct api_health *out); /* any thread */
+    uint64_t (*now_ms)(void *context);                   /* cluster time, any thread */
+};
+
+struct http_server;
+/* E_CONFIG (listen address), E_IO (bind), E_NO_MEMORY. */
+err_t http_server_open(struct http_server **out, const struct api_options *options) MUST_USE;
+/* Where it listens (port 0 was asked for: the real one). */
+struct endpoint http_server_endpoint(const struct http_server *server);
+/* Stops taking requests, ends suspended ones with 503, joins the thread. */
+void http_server_free(struct http_server *server);
+
+#endif
