@@ -14,7 +14,9 @@ enum {
     GDOI_SAT_MAX = 100, /* SATs (ACEs times keys) in one SA; E_LIMIT beyond */
 };
 
-/* An ID inside SAK or SAT: type, port, one-octet length, data (borrowed). */
+/* An ID inside SAK or SAT: type, port, one-octet length, data (borrowed). Data of an address type has that type's
+ * length (id_type_data_len) or is empty: any address. Three octets of zero, the old form of "any" (RFC 3547 5.4.1),
+ * are given as empty. */
 struct gdoi_id {
     uint8_t type;
     uint16_t port;
@@ -29,6 +31,7 @@ struct gdoi_sak {
     uint16_t algorithm;   /* enum kek_algorithm */
     uint16_t key_bits;    /* 0 if absent (fixed-size cipher) */
     uint32_t lifetime_s;
+    bool lifetime_basic;  /* encode only: as TV if it fits, for the reference implementation's dialect */
     uint16_t sig_hash;    /* enum sig_hash */
     uint16_t sig_algorithm;
     uint16_t sig_key_bits; /* shown, never used to size anything */
@@ -60,7 +63,7 @@ struct gdoi_sat {
     uint16_t preservation; /* 0 absent = PRESERVE_BOTH */
     uint16_t direction;    /* 0 absent = DIRECTION_SYMMETRIC */
     bool esn;
-    uint16_t unknown_attributes; /* how many were not understood */
+    uint16_t unknown_attributes; /* how many were not understood; never written */
 };
 
 struct gdoi_sa {
@@ -74,11 +77,14 @@ struct gdoi_sa {
     size_t sat_count;
 };
 
-/* Body of the SA payload. Views borrow it. E_BAD_DOI, E_RANGE, E_DUPLICATE (second SAK or GAP, attribute twice),
- * E_UNKNOWN_CRITICAL (unknown SAK or GAP attribute, unknown inner payload), E_LIMIT, E_TRUNCATED, E_BAD_LENGTH.
- * SATs of other protocols than ESP and AH are E_UNSUPPORTED. */
+/* Body of the SA payload. Views borrow it. E_BAD_DOI, E_RANGE (situation, a number beyond 16 bits, life type 0),
+ * E_DUPLICATE (second SAK or GAP, attribute twice), E_UNEXPECTED (not in the order SAK, GAP, SATs), E_MISSING
+ * (neither SAK nor SAT; a SAK without KEK_ALGORITHM or SIG_ALGORITHM; half of a lifetime), E_UNKNOWN_CRITICAL
+ * (unknown SAK or GAP attribute, unknown inner payload), E_LIMIT, E_TRUNCATED, E_TRAILING, E_BAD_LENGTH.
+ * SATs of other protocols than ESP and AH are E_UNSUPPORTED. After an error out is not to be used.
+ * The struct is some 14 KB: keep it off deep stacks. */
 err_t gdoi_sa_decode(struct gdoi_sa *out, struct bytes body) MUST_USE;
-/* Writes the body; the caller has begun the SA payload (payload_begin) and ends it. */
+/* Zero fields are left out, as absent. Writes the body; the caller has begun the SA payload (payload_begin) and ends it. */
 void gdoi_sa_encode(struct writer *w, const struct gdoi_sa *sa);
 
 /* A GAP payload of its own (PULL message 3): body codec. */
