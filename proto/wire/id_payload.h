@@ -25,8 +25,10 @@ struct id_payload {
     struct bytes data; /* borrowed */
 };
 
+/* Octets of data that an identity of an address type has (4, 8, 16 or 32); 0: a type of any length. */
+size_t id_type_data_len(uint8_t type);
 /* Body of an ID payload. Checks the data length of address types, non-empty for others; protocol and port are
- * given as received (RFC 2407: 0/0 or UDP/500; 848 is seen too). E_BAD_LENGTH, E_RANGE. */
+ * given as received (RFC 2407: 0/0 or UDP/500; 848 is seen too). E_TRUNCATED, E_BAD_LENGTH, E_RANGE (no such type). */
 err_t id_payload_decode(struct id_payload *out, struct bytes body) MUST_USE;
 void id_payload_encode(struct writer *w, const struct id_payload *id);
 

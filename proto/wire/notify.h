@@ -13,7 +13,8 @@ struct notify_payload {
     struct bytes data;
 };
 
-/* The DOI is given as received and not checked: reference members send DOI 1 under a DOI-2 SA. */
+/* The DOI is given as received and not checked: reference members send DOI 1 under a DOI-2 SA.
+ * E_TRUNCATED (also for a SPI that is longer than the payload). */
 err_t notify_decode(struct notify_payload *out, struct bytes body) MUST_USE;
 void notify_encode(struct writer *w, const struct notify_payload *notify);
 

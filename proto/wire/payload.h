@@ -25,9 +25,15 @@ struct payload_list {
     size_t consumed; /* bytes of all payloads, less padding after the last one */
 };
 
+/* One payload off the reader. *next becomes the type of the one behind it (PAYLOAD_NONE after an error).
+ * Sets E_TRUNCATED, or E_BAD_LENGTH (length < 4), in the reader and gives an empty payload then. For chains
+ * with a bound of their own: proposals, transforms, what stands inside a GDOI SA. */
+struct payload payload_read(struct reader *r, uint8_t type, uint8_t *next);
+
 /* Walk the chain that starts with a payload of type first. Views borrow body. Bytes after the last payload
  * (encryption padding) are allowed and not counted in consumed. Reserved octets are ignored (RFC 2408: must be
- * zero, peers err). E_TRUNCATED, E_BAD_LENGTH (payload length < 4), E_LIMIT. first = PAYLOAD_NONE gives an empty list. */
+ * zero, peers err). E_TRUNCATED, E_BAD_LENGTH (payload length < 4), E_LIMIT; the list is empty then.
+ * first = PAYLOAD_NONE gives an empty list. */
 err_t payload_list_decode(struct payload_list *out, uint8_t first, struct bytes body) MUST_USE;
 /* The n-th payload of a type (n from 0), or NULL. */
 const struct payload *payload_find(const struct payload_list *list, uint8_t type, size_t n);

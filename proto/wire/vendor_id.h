@@ -14,6 +14,7 @@ enum vendor_id {
     VENDOR_QUORATE = 1 << 5,       /* ours: the peer speaks Quorate's private extensions */
 };
 
+/* Looks at the whole body; a Unity version and the fragmentation flags may be any. */
 enum vendor_id vendor_id_classify(struct bytes body);
 /* The bytes to send for one of the above; empty for VENDOR_UNKNOWN. Static. */
 struct bytes vendor_id_bytes(enum vendor_id id);
