@@ -72,6 +72,9 @@ void gdoi_sak_encode(struct writer *w, const struct gdoi_sak *sak)
     if (sak->lifetime_basic && sak->lifetime_s <= UINT16_MAX)
         gdoi_put_basic(w, KEK_ATTR_LIFETIME, (uint16_t)sak->lifetime_s);
     else
+        if (sak->lifetime_basic && sak->lifetime_s <= UINT16_MAX)
+        gdoi_put_basic(w, KEK_ATTR_LIFETIME, (uint16_t)sak->lifetime_s);
+    else
         gdoi_put_u32(w, KEK_ATTR_LIFETIME, sak->lifetime_s);
     gdoi_put_basic(w, KEK_ATTR_SIG_HASH, sak->sig_hash);
     attribute_put_basic(w, KEK_ATTR_SIG_ALGORITHM, sak->sig_algorithm);
