@@ -14,16 +14,16 @@
 struct isakmp_sa {
     uint8_t cookie_i[COOKIE_LEN];
     uint8_t cookie_r[COOKIE_LEN];
-    bool initiator;      /* we began */
+    bool initiator; /* we began */
     bool established;
     struct ike_suite suite;
-    uint32_t doi;        /* 1 or 2, as agreed */
+    uint32_t doi; /* 1 or 2, as agreed */
     uint32_t lifetime_s;
     struct secret skeyid;
     struct secret skeyid_d;
     struct secret skeyid_a;
     struct secret skeyid_e;
-    struct secret key;   /* cipher key, expanded (RFC 2409 appendix B) */
+    struct secret key;                    /* cipher key, expanded (RFC 2409 appendix B) */
     uint8_t last_block[CIPHER_BLOCK_MAX]; /* of the last main-mode message: base of phase-2 IVs */
     struct identity local_id;
     struct identity peer_id;
@@ -42,18 +42,20 @@ err_t isakmp_sa_auth_hash(const struct isakmp_sa *sa, bool of_initiator, struct 
 err_t isakmp_sa_phase1_iv(const struct isakmp_sa *sa, struct bytes g_xi, struct bytes g_xr,
                           uint8_t iv[CIPHER_BLOCK_MAX]) MUST_USE;
 /* First IV of a phase-2 or informational exchange: hash(last phase-1 block | M-ID) cut to the block. */
-err_t isakmp_sa_exchange_iv(const struct isakmp_sa *sa, uint32_t message_id, uint8_t iv[CIPHER_BLOCK_MAX]) MUST_USE;
+err_t isakmp_sa_exchange_iv(const struct isakmp_sa *sa, uint32_t message_id,
+                            uint8_t iv[CIPHER_BLOCK_MAX]) MUST_USE;
 
 /* Encrypt a message in w that began at offset start (28-octet header, then clear payloads): zero-pads to the
  * block, sets the E flag and the length, encrypts, advances iv. */
-err_t isakmp_sa_seal(const struct isakmp_sa *sa, uint8_t iv[CIPHER_BLOCK_MAX], struct writer *w, size_t start) MUST_USE;
-/* Decrypt body (what follows the header) into plain (room for body.len); *out views it. iv is advanced: pass a
- * copy and keep it only when the message was good. E_BAD_LENGTH if not whole blocks or empty. */
-err_t isakmp_sa_open(const struct isakmp_sa *sa, uint8_t iv[CIPHER_BLOCK_MAX], struct bytes body, uint8_t *plain,
-                     struct bytes *out) MUST_USE;
+err_t isakmp_sa_seal(const struct isakmp_sa *sa, uint8_t iv[CIPHER_BLOCK_MAX], struct writer *w,
+                     size_t start) MUST_USE;
+/* Decrypt body (what follows the header) into plain (room for body.len); *out views it. iv is advanced: pass
+ * a copy and keep it only when the message was good. E_BAD_LENGTH if not whole blocks or empty. */
+err_t isakmp_sa_open(const struct isakmp_sa *sa, uint8_t iv[CIPHER_BLOCK_MAX], struct bytes body,
+                     uint8_t *plain, struct bytes *out) MUST_USE;
 /* prf(SKEYID_a, M-ID | parts...) compared in constant time with a HASH payload's body. E_BAD_HASH. */
-err_t isakmp_sa_check_hash(const struct isakmp_sa *sa, uint32_t message_id, const struct bytes *parts, size_t count,
-                           struct bytes received) MUST_USE;
+err_t isakmp_sa_check_hash(const struct isakmp_sa *sa, uint32_t message_id, const struct bytes *parts,
+                           size_t count, struct bytes received) MUST_USE;
 /* The same prf into out (hash_len octets). At most 8 parts. */
 err_t isakmp_sa_hash(const struct isakmp_sa *sa, uint32_t message_id, const struct bytes *parts, size_t count,
                      uint8_t *out) MUST_USE;

@@ -8,10 +8,10 @@
  *   5 HDR*, IDii, HASH_I    ->
  *                           <-   6 HDR*, IDir, HASH_R
  *
- * A step takes one event and writes at most one datagram to 'reply'. Diffie-Hellman is not done in a step: the step
- * hands out a job of copies, the shell runs dh_job_run (in its thread pool or at once) and gives it back.
- * NAT-T payloads, CERTREQ, unknown vendor ids and notifies (INITIAL-CONTACT) are tolerated where peers send them.
- * The state never changes before the message that asks for it has been checked in full. */
+ * A step takes one event and writes at most one datagram to 'reply'. Diffie-Hellman is not done in a step:
+ * the step hands out a job of copies, the shell runs dh_job_run (in its thread pool or at once) and gives it
+ * back. NAT-T payloads, CERTREQ, unknown vendor ids and notifies (INITIAL-CONTACT) are tolerated where peers
+ * send them. The state never changes before the message that asks for it has been checked in full. */
 #ifndef PROTO_IKE_MAIN_MODE_H
 #define PROTO_IKE_MAIN_MODE_H
 
@@ -21,16 +21,17 @@
 
 enum {
     NONCE_MIN = 8,
-    NONCE_MAX = 128,     /* octets, RFC 6407 3.2 has the same bounds as RFC 2409 5 */
-    NONCE_LEN = 32,      /* octets of ours */
-    SA_BODY_MAX = 4096,  /* octets of SAi_b that are kept for HASH_I and HASH_R; longer offers: E_LIMIT */
+    NONCE_MAX = 128,    /* octets, RFC 6407 3.2 has the same bounds as RFC 2409 5 */
+    NONCE_LEN = 32,     /* octets of ours */
+    SA_BODY_MAX = 4096, /* octets of SAi_b that are kept for HASH_I and HASH_R; longer offers: E_LIMIT */
 };
 
 /* Work for a pool: copies only. Generate: key == NULL on entry. peer.len != 0: derive shared too. */
 struct dh_job {
     uint16_t group;
     struct dh_public peer;
-    struct dh_key *key; /* in: key to derive with, or NULL to generate; out: the key (owned by the job until taken) */
+    struct dh_key
+        *key; /* in: key to derive with, or NULL to generate; out: the key (owned by the job until taken) */
     struct dh_public pub;
     struct dh_shared shared;
     err_t err;
@@ -66,12 +67,11 @@ struct mm_event {
 };
 
 struct mm_effects {
-    bool send;          /* 'reply' holds a datagram for the peer */
-    bool compute;       /* job is filled in: run it, give it back */
-    bool established;   /* the SA is up now (responder: after sending message 6) */
-    bool failed;        /* the exchange is over; reason says why; a clear notify may be in reply */
-    bool need_psk;      /* responder, message 1 taken: nothing to do, psk was given at init */
-    uint16_t notify;    /* notify type that was or should be sent, 0 none */
+    bool send;        /* 'reply' holds a datagram for the peer */
+    bool compute;     /* job is filled in: run it, give it back */
+    bool established; /* the SA is up now (responder: after sending message 6) */
+    bool failed;      /* the exchange is over; reason says why; a clear notify may be in reply */
+    uint16_t notify;  /* notify type that was or should be sent, 0 none */
     err_t reason;
     struct dh_job job;
 };
@@ -80,11 +80,11 @@ struct mm_params {
     const struct ike_policy *policy; /* outlives the exchange */
     struct bytes psk;                /* copied at init */
     struct identity local_id;
-    uint32_t doi;                    /* initiator: DOI offered (2, RFC 6407 2.1) */
+    uint32_t doi; /* initiator: DOI offered (2, RFC 6407 2.1) */
     const struct rng *rng;
-    bool expect_peer_id;             /* refuse message 5/6 whose identity is not peer_id: E_BAD_ID */
+    bool expect_peer_id; /* refuse message 5/6 whose identity is not peer_id: E_BAD_ID */
     struct identity peer_id;
-    bool send_initial_contact;       /* initiator: notify INITIAL-CONTACT in message 5 */
+    bool send_initial_contact; /* initiator: notify INITIAL-CONTACT in message 5 */
 };
 
 struct main_mode {
@@ -94,7 +94,7 @@ struct main_mode {
     struct secret psk;
     bool expect_peer_id;
     bool send_initial_contact;
-    bool peer_initial_contact;  /* the peer sent INITIAL-CONTACT under protection */
+    bool peer_initial_contact; /* the peer sent INITIAL-CONTACT under protection */
     struct identity expected_id;
     struct isakmp_sa sa;
     struct ike_transform chosen;
@@ -117,10 +117,10 @@ err_t main_mode_responder_init(struct main_mode *mm, const struct mm_params *par
 err_t main_mode_initiator_init(struct main_mode *mm, const struct mm_params *params) MUST_USE;
 void main_mode_close(struct main_mode *mm);
 
-/* One step. reply is empty on entry. Returns E_OK when the event was taken; else the datagram was dropped with that
- * reason, nothing changed, and effects are empty but for failed/notify where the exchange cannot go on
- * (no proposal, bad identity). A wrong PSK shows as E_BAD_PADDING or E_BAD_HASH on message 5 or 6: the exchange stays, so
- * that a forged message cannot kill it; the shell lets it time out and reports it. */
+/* One step. reply is empty on entry. Returns E_OK when the event was taken; else the datagram was dropped
+ * with that reason, nothing changed, and effects are empty but for failed/notify where the exchange cannot go
+ * on (no proposal, bad identity). A wrong PSK shows as E_BAD_PADDING or E_BAD_HASH on message 5 or 6: the
+ * exchange stays, so that a forged message cannot kill it; the shell lets it time out and reports it. */
 err_t main_mode_step(struct main_mode *mm, const struct mm_event *event, struct writer *reply,
                      struct mm_effects *out) MUST_USE;
 
