@@ -1,0 +1,49 @@
+# e2e.sh - what the end-to-end scripts share: the laboratory's network, checks, an end. Sourced; the caller sets E2E (prefix).
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+: "${QUORATE_BIN:=$root/build/dev/bin}"
+NETLAB=$E2E-$$
+NETLAB_DIR=$(mktemp -d)
+NETLAB_BIN=$QUORATE_BIN
+. "$root/deploy/netlab.sh"
+passed=0
+failed=0
+trap netlab_down EXIT
+
+check() { # check TEXT COMMAND...
+    local text=$1
+    shift
+    if "$@"; then passed=$((passed + 1)); echo "ok - $text"
+    else failed=$((failed + 1)); echo "NOT OK - $text"; fi
+}
+
+e2e_end() {
+    netlab_down
+    for log in "$NETLAB_DIR"/*.log; do
+        check "no sanitizer finding in $(basename "$log")" bash -c "! grep -Eq 'AddressSanitizer|runtime error:|LeakSanitizer' $log"
+    done
+    [ "$failed" = 0 ] || for log in "$NETLAB_DIR"/*.log; do echo "--- $log"; tail -n 60 "$log"; done
+    rm -rf "$NETLAB_DIR"
+    echo "$passed passed, $failed failed"
+    [ "$failed" = 0 ]
+}
+
+# e2e_start TEK_LIFE KEK_LIFE [TRANSFORM]: one key server, two members, both registered. Ends the script if that fails.
+e2e_start() {
+    netlab_up 2 1
+    netlab_psk > /dev/null
+    netlab_ksd_conf 1 "${3:-aes256-sha256}" "$1" "$2"
+    netlab_gm_conf 1 10.1.11.2
+    netlab_gm_conf 2 10.1.11.2
+    e2e_start_ksd
+    check "the key server is ready" e2e_ready
+    netlab_start gm1 gm1 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm1.conf"
+    netlab_start gm2 gm2 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm2.conf"
+    check "gm1 is registered" netlab_wait 30 netlab_registered 1
+    check "gm2 is registered" netlab_wait 30 netlab_registered 2
+    [ "$failed" = 0 ] || { e2e_end; exit 1; }
+}
+e2e_start_ksd() { netlab_start ksd1 ks1 "$NETLAB_BIN/ksd" -c "$NETLAB_DIR/ksd1.conf"; }
+e2e_ready() { netlab_wait 30 netlab_api 1 /readyz; }
+e2e_log_count() { grep -Ec "$2" "$NETLAB_DIR/$1.log"; }
+# e2e_log_at_least LOG PATTERN N
+e2e_log_at_least() { [ "$(e2e_log_count "$1" "$2")" -ge "$3" ]; }
