@@ -75,6 +75,7 @@ struct tek_record {
     uint32_t spi;
     struct esp_suite suite;
     uint32_t sid_epoch;
+    uint16_t sid_bits; /* length of sender ids under this TEK, 0: none */
     uint64_t created_ms;
     uint32_t lifetime_s;
     struct wrapped key;
@@ -101,6 +102,7 @@ struct rekey_record {
 struct group_record {
     uint32_t id;             /* internal, never reused */
     uint32_t policy_version; /* grows with each change of config */
+    uint32_t told_version;   /* policy version that members know; behind policy_version: a REKEY_POLICY is due */
     struct group_config config;
     uint32_t generation;     /* of keys: grows with each REKEY command */
     uint32_t seq;            /* last used push sequence number; only grows (I2) */
