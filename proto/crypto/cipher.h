@@ -17,7 +17,8 @@ err_t cipher_encrypt(enum cipher_alg alg, struct bytes key, uint8_t iv[CIPHER_BL
 err_t cipher_decrypt(enum cipher_alg alg, struct bytes key, uint8_t iv[CIPHER_BLOCK_MAX], uint8_t *data,
                      size_t len) MUST_USE;
 
-/* AES-256-GCM, 12-octet nonce, 16-octet tag behind the ciphertext: out has room for plain.len + 16. */
+/* AES-256-GCM, 12-octet nonce, 16-octet tag behind the ciphertext: out has room for plain.len + 16 and may be
+ * where plain is. E_BAD_KEY unless the key has 32 octets. */
 err_t aead_seal(struct bytes key, const uint8_t nonce[AEAD_NONCE_LEN], struct bytes aad, struct bytes plain,
                 uint8_t *out) MUST_USE;
 /* out has room for sealed.len - 16; E_CORRUPT if the tag is wrong (out is then zeroed). */

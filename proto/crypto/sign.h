@@ -19,21 +19,26 @@ enum {
 struct sign_key;   /* private */
 struct verify_key; /* public */
 
-/* New key: RSA of bits 2048..4096, or ECDSA (bits ignored). Writes PKCS#8 DER and SPKI DER; the caller wipes priv. */
+/* New key: RSA of bits 2048..4096, or ECDSA (bits ignored). Writes PKCS#8 DER and SPKI DER; the caller wipes priv.
+ * E_UNSUPPORTED (kind or size), E_CRYPTO. */
 err_t sign_key_make(enum sign_alg alg, unsigned bits, uint8_t priv[SIGN_PRIVATE_MAX], size_t *priv_len,
                     uint8_t pub[SIGN_PUBLIC_MAX], size_t *pub_len) MUST_USE;
-err_t sign_key_open(struct bytes pkcs8, struct sign_key **out) MUST_USE; /* E_BAD_KEY */
+/* E_BAD_KEY: as verify_key_open. */
+err_t sign_key_open(struct bytes pkcs8, struct sign_key **out) MUST_USE;
 void sign_key_free(struct sign_key *key);
 enum sign_alg sign_key_alg(const struct sign_key *key);
 size_t sign_key_signature_len(const struct sign_key *key); /* octets, fixed per key */
 unsigned sign_key_bits(const struct sign_key *key);        /* RSA modulus or curve size */
 
-/* digest is the finished hash. bare: RSA without DigestInfo. out has SIGNATURE_MAX. Thread-safe on one key. */
+/* digest is the finished hash (E_BAD_LENGTH if it is not of hash's length). bare: RSA without DigestInfo; ECDSA does not
+ * care. out has SIGNATURE_MAX. Thread-safe on one key. */
 err_t sign_digest(const struct sign_key *key, enum hash_alg hash, bool bare, struct bytes digest, uint8_t *out,
                   size_t *out_len) MUST_USE;
 
-err_t verify_key_open(struct bytes spki, struct verify_key **out) MUST_USE; /* E_BAD_KEY: damaged, RSA < 2048 unless small_ok was set */
-err_t verify_key_open_any(struct bytes spki, struct verify_key **out) MUST_USE; /* also weak sizes: legacy peers and vectors */
+/* E_BAD_KEY: damaged, another kind or curve, RSA outside 2048..4096 bits. */
+err_t verify_key_open(struct bytes spki, struct verify_key **out) MUST_USE;
+/* Also RSA from 1024 bits: legacy peers and vectors. */
+err_t verify_key_open_any(struct bytes spki, struct verify_key **out) MUST_USE;
 void verify_key_free(struct verify_key *key);
 enum sign_alg verify_key_alg(const struct verify_key *key);
 unsigned verify_key_bits(const struct verify_key *key);
