@@ -1,8 +1,10 @@
 #include "proto/wire/numbers.h"
 
+/* Switches over the enum types, so that the compiler misses a number that has no row in numbers.def. */
+
 const char *exchange_name(uint8_t type)
 {
-    switch (type) {
+    switch ((enum exchange_type)type) {
 #define EXCHANGE(name, text)                                                                                 \
     case EXCHANGE_##name:                                                                                    \
         return text;
@@ -13,7 +15,7 @@ const char *exchange_name(uint8_t type)
 
 const char *payload_name(uint8_t type)
 {
-    switch (type) {
+    switch ((enum payload_type)type) {
 #define PAYLOAD(name, text)                                                                                  \
     case PAYLOAD_##name:                                                                                     \
         return text;
@@ -24,7 +26,7 @@ const char *payload_name(uint8_t type)
 
 const char *notify_name(uint16_t type)
 {
-    switch (type) {
+    switch ((enum notify_type)type) {
 #define NOTIFY(name, text)                                                                                   \
     case NOTIFY_##name:                                                                                      \
         return text;
@@ -35,7 +37,7 @@ const char *notify_name(uint16_t type)
 
 const char *id_type_name(uint8_t type)
 {
-    switch (type) {
+    switch ((enum id_type)type) {
 #define ID(name, text)                                                                                       \
     case ID_##name:                                                                                          \
         return text;

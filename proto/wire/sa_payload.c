@@ -215,8 +215,8 @@ static void transform_encode(struct payload_chain *chain, const struct ike_trans
 
 void ike_offer_encode(struct writer *w, const struct ike_offer *offer)
 {
-    if (offer->count > IKE_TRANSFORM_MAX) {
-        writer_fail(w, E_LIMIT);
+    if (offer->count == 0 || offer->count > IKE_TRANSFORM_MAX) {
+        writer_fail(w, offer->count == 0 ? E_MISSING : E_LIMIT);
         return;
     }
     write_u32(w, offer->doi);
@@ -225,7 +225,7 @@ void ike_offer_encode(struct writer *w, const struct ike_offer *offer)
     /* One proposal, so its next payload stays 0; the first transform is announced nowhere, a proposal implies
      * it. */
     size_t proposal = write_reserve(w, PAYLOAD_HEADER_LEN);
-    write_u8(w, offer->count > 0 ? offer->transforms[0].proposal : 1);
+    write_u8(w, offer->transforms[0].proposal);
     write_u8(w, PROTO_ISAKMP);
     write_u8(w, 0); /* SPI size: the cookies are the SPI (RFC 2408 2.4) */
     size_t count_at = write_reserve(w, 1);
@@ -237,6 +237,8 @@ void ike_offer_encode(struct writer *w, const struct ike_offer *offer)
         transform_encode(&chain, &offer->transforms[i]);
         count++;
     }
+    if (count == 0)
+        writer_fail(w, E_MISSING);
     writer_patch_u8(w, count_at, count);
     writer_patch_u8(w, proposal, PAYLOAD_NONE);
     payload_end(&chain, proposal);

@@ -40,7 +40,7 @@ struct ike_offer {
  * (also a wrong number of transforms), E_LIMIT, E_DUPLICATE (an attribute twice). */
 err_t ike_offer_decode(struct ike_offer *out, struct bytes body) MUST_USE;
 /* Write the body of an SA payload with every transform of the offer that is not unknown, in one proposal (number
- * of the first) without SPI. */
+ * of the first) without SPI. Fails the writer with E_MISSING when there is none, E_LIMIT when there are too many. */
 void ike_offer_encode(struct writer *w, const struct ike_offer *offer);
 
 #endif
