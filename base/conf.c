@@ -160,21 +160,20 @@ const struct conf_node *conf_item(const struct conf_node *list, size_t index)
 
 /* Values */
 
-static err_t take_text(const config_setting_t *setting, const char *expected, const char **out,
-                       struct conf_error *error)
+/* The text of a string, or NULL with the error filled. */
+static const char *text_of(const config_setting_t *setting, const char *expected, struct conf_error *error)
 {
-    if (config_setting_type(setting) != CONFIG_TYPE_STRING)
-        return fail_kind(setting, error, expected);
-    *out = config_setting_get_string(setting);
-    return E_OK;
+    const char *text = config_setting_get_string(setting);
+    if (text == NULL)
+        (void)fail_kind(setting, error, expected);
+    return text;
 }
 
 static err_t take_copy(const config_setting_t *setting, char *out, size_t out_size, struct conf_error *error)
 {
-    const char *text = NULL;
-    err_t err = take_text(setting, "a string", &text, error);
-    if (err != E_OK)
-        return err;
+    const char *text = text_of(setting, "a string", error);
+    if (text == NULL)
+        return E_CONFIG;
     size_t len = strlen(text);
     if (len >= out_size) {
         char path[CONF_PATH_TEXT_MAX];
@@ -191,10 +190,9 @@ static const char prefix_expected[] = "a prefix like \"10.1.0.0/16\" without hos
 static err_t take_addr(const config_setting_t *setting, struct addr *out, struct conf_error *error)
 {
     struct addr found;
-    const char *text = NULL;
-    err_t err = take_text(setting, addr_expected, &text, error);
-    if (err != E_OK)
-        return err;
+    const char *text = text_of(setting, addr_expected, error);
+    if (text == NULL)
+        return E_CONFIG;
     if (addr_parse(&found, text) != E_OK)
         return fail_text(setting, error, addr_expected);
     *out = found;
@@ -204,10 +202,9 @@ static err_t take_addr(const config_setting_t *setting, struct addr *out, struct
 static err_t take_prefix(const config_setting_t *setting, struct prefix *out, struct conf_error *error)
 {
     struct prefix found;
-    const char *text = NULL;
-    err_t err = take_text(setting, prefix_expected, &text, error);
-    if (err != E_OK)
-        return err;
+    const char *text = text_of(setting, prefix_expected, error);
+    if (text == NULL)
+        return E_CONFIG;
     if (prefix_parse(&found, text) != E_OK)
         return fail_text(setting, error, prefix_expected);
     *out = found;
@@ -288,14 +285,13 @@ err_t conf_word(const struct conf_node *group, const char *name, bool required, 
     char list[CONF_WORDS_TEXT_MAX];
     char expected[CONF_EXPECTED_MAX];
     const config_setting_t *setting = NULL;
-    const char *text = NULL;
     snprintf(expected, sizeof(expected), "one of the strings: %s", join(words, list));
     err_t err = look_up(group, name, required, expected, &setting, error);
     if (err != E_OK || setting == NULL)
         return err;
-    err = take_text(setting, expected, &text, error);
-    if (err != E_OK)
-        return err;
+    const char *text = text_of(setting, expected, error);
+    if (text == NULL)
+        return E_CONFIG;
     for (unsigned i = 0; words[i] != NULL; i++) {
         if (strcmp(words[i], text) == 0) {
             *out = i;

@@ -21,7 +21,9 @@ static bool is_one_of(char c, const char *set)
 /* The character that many places on, NUL behind the end. */
 static char peek(const struct conf_scan *scan, size_t ahead)
 {
-    return scan->at + ahead < scan->len ? scan->text[scan->at + ahead] : '\0';
+    if (scan->at + ahead >= scan->len)
+        return '\0';
+    return scan->text[scan->at + ahead];
 }
 
 static bool at_end(const struct conf_scan *scan)
