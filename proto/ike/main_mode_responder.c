@@ -5,21 +5,72 @@
 #include "proto/ike/main_mode_parts.h"
 #include "proto/wire/notify.h"
 
-/* Message 2: the chosen transform under the DOI and situation that came; of vendor ids those that the peer
- * has too. */
-static err_t put_message_2(const struct main_mode *mm, struct ike_offer *answer, struct writer *reply)
+/* The n-th ISAKMP transform of an SA body that has been decoded, as it came: what ike_offer_decode counted as
+ * n. */
+static struct bytes transform_at(struct bytes sa_body, size_t n, uint8_t *proposal)
+{
+    struct reader r = reader_over(sa_body);
+    read_skip(&r, 8); /* DOI, situation */
+    uint8_t type = PAYLOAD_PROPOSAL;
+    while (type == PAYLOAD_PROPOSAL) {
+        struct reader inside = reader_over(payload_read(&r, type, &type).body);
+        *proposal = read_u8(&inside);
+        uint8_t protocol = read_u8(&inside);
+        uint8_t spi_len = read_u8(&inside);
+        read_skip(&inside, 1u + spi_len); /* number of transforms, SPI */
+        uint8_t inner = protocol == PROTO_ISAKMP ? PAYLOAD_TRANSFORM : PAYLOAD_NONE;
+        while (inner == PAYLOAD_TRANSFORM) {
+            struct payload transform = payload_read(&inside, inner, &inner);
+            if (n-- == 0)
+                return transform.body;
+        }
+    }
+    return (struct bytes){0};
+}
+
+/* The SA payload that answers an offer: its DOI and situation, and the chosen transform octet for octet,
+ * since a transform must not be modified (RFC 2408 4.2) and some peers compare octets. */
+static void put_answer(struct payload_chain *chain, struct bytes sa_body, size_t n)
+{
+    uint8_t proposal = 0;
+    struct bytes transform = transform_at(sa_body, n, &proposal);
+    struct writer *w = chain->w;
+    size_t sa = payload_begin(chain, PAYLOAD_SA);
+    write_bytes(w, bytes_slice(sa_body, 0, 8));
+    size_t proposal_begun = write_reserve(w, PAYLOAD_HEADER_LEN); /* next payload 0: one proposal */
+    write_u8(w, proposal);
+    write_u8(w, PROTO_ISAKMP);
+    write_u8(w, 0); /* SPI: the cookies */
+    write_u8(w, 1); /* transforms */
+    size_t transform_begun = write_reserve(w, PAYLOAD_HEADER_LEN);
+    write_bytes(w, transform);
+    payload_end(chain, transform_begun);
+    payload_end(chain, proposal_begun);
+    payload_end(chain, sa);
+    chain->next_at = sa;
+}
+
+/* Of vendor ids those that the peer sent too. */
+static err_t put_message_2(const struct main_mode *mm, size_t chosen, struct writer *reply)
 {
     struct payload_chain chain = mm_message_begin(mm, reply);
-    size_t begun = payload_begin(&chain, PAYLOAD_SA);
-    answer->transforms[0] = mm->chosen;
-    answer->count = 1;
-    ike_offer_encode(reply, answer);
-    payload_end(&chain, begun);
+    put_answer(&chain, (struct bytes){mm->sa_body, mm->sa_body_len}, chosen);
     if (mm->sa.peer_vendors & VENDOR_DPD)
         mm_put_vendor(&chain, VENDOR_DPD);
     if (mm->sa.peer_vendors & VENDOR_QUORATE)
         mm_put_vendor(&chain, VENDOR_QUORATE);
     return mm_message_end(reply);
+}
+
+/* ike_policy_choose took the first transform of its suite. */
+static size_t index_of(const struct ike_offer *offer, const struct ike_suite *suite)
+{
+    size_t n = 0;
+    struct ike_suite one;
+    while (n + 1 < offer->count &&
+           !(ike_suite_from_transform(&one, &offer->transforms[n]) && ike_suite_equal(&one, suite)))
+        n++;
+    return n;
 }
 
 err_t mm_on_message_1(struct main_mode *mm, const struct mm_input *in, struct writer *reply,
@@ -46,7 +97,7 @@ err_t mm_on_message_1(struct main_mode *mm, const struct mm_input *in, struct wr
     mm->sa.doi = offer.doi;
     mm->situation = offer.situation;
     mm->sa.lifetime_s = ike_policy_lifetime(mm->policy, &mm->chosen);
-    err = put_message_2(mm, &offer, reply);
+    err = put_message_2(mm, index_of(&offer, &mm->sa.suite), reply);
     out->send = err == E_OK;
     return err;
 }
