@@ -58,6 +58,7 @@ struct cmd_rekey {
     uint32_t epoch;      /* of the primary that made it; other: E_STALE */
     uint32_t generation; /* current + 1, else E_STALE */
     uint32_t seq;        /* current + 1, else E_STALE; unchanged for REKEY_INITIAL */
+    uint32_t policy_version; /* of the config that it was made from; other: E_STALE */
     enum rekey_kind kind;
     bool has_kek;
     struct kek_record kek;
@@ -96,7 +97,8 @@ struct command {
 const char *command_name(enum command_type type);
 /* One command: type u8, time u64, length u32, fields. */
 err_t command_encode(struct writer *w, const struct command *command) MUST_USE;
-/* Reads one command from a batch. On E_OK command_close must be called (frees the silent list). E_CORRUPT. */
+/* Reads one command from a batch; push borrows its bytes. On E_OK command_close must be called (frees the silent list). E_CORRUPT,
+ * E_NO_MEMORY; *out is then empty and r has the error. */
 err_t command_decode(struct reader *r, struct command *out) MUST_USE;
 void command_close(struct command *command);
 

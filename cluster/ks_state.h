@@ -79,10 +79,24 @@ err_t ks_group_policy(const struct ks_state *state, const struct ks_group *group
 err_t ks_kek_open(const struct ks_state *state, const struct ks_group *group, const struct kek_record *record,
                   const struct wrap_key *wrap, uint64_t now_ms, struct kek *out) MUST_USE;
 
-/* Wrap contexts: cluster id | group id | object | number. Room of WRAP_CONTEXT_MAX. */
+/* Wrap contexts: cluster id | group id | object | name. What is wrapped for one place opens in no other. Names: the SPI of a KEK
+ * (16 octets), that of a TEK (4 octets, network order), the psk_row_key of a pre-shared key (group 0), the version of a signing key
+ * (4 octets, network order; group 0). Room of WRAP_CONTEXT_MAX; a longer name is cut, which none of these is. */
 enum { WRAP_CONTEXT_MAX = 64 };
 enum wrap_object { WRAP_KEK = 1, WRAP_TEK_KEY, WRAP_TEK_INTEGRITY, WRAP_PSK, WRAP_SIGNING };
 struct bytes wrap_context(const struct ks_state *state, uint32_t group_id, enum wrap_object object, struct bytes name,
                           uint8_t out[WRAP_CONTEXT_MAX]);
+/* Pre-shared keys and signing keys with their contexts filled in. The caller wipes what open gives. */
+err_t ks_psk_seal(const struct ks_state *state, const struct wrap_key *wrap, const struct rng *rng,
+                  const struct prefix *peer, struct bytes psk, struct psk_record *out) MUST_USE;
+err_t ks_psk_open(const struct ks_state *state, const struct wrap_key *wrap, const struct psk_record *record,
+                  struct secret *out) MUST_USE;
+/* priv is PKCS#8, pub SPKI; out->version is the next one. E_LIMIT for lengths beyond SIGN_*_MAX. */
+err_t ks_signing_seal(const struct ks_state *state, const struct wrap_key *wrap, const struct rng *rng,
+                      enum sign_alg alg, uint16_t bits, struct bytes priv, struct bytes pub,
+                      struct signing_record *out) MUST_USE;
+/* out: PKCS#8. E_STATE before the first signing key. */
+err_t ks_signing_open(const struct ks_state *state, const struct wrap_key *wrap, uint8_t out[SIGN_PRIVATE_MAX],
+                      size_t *out_len) MUST_USE;
 
 #endif

@@ -1,0 +1,211 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster/ks_internal.h"
+#include "storage/record_part.h"
+
+static err_t apply_init(struct ks_apply *a, const struct cmd_cluster_init *c)
+{
+    if (a->state->initialised)
+        return E_EXISTS;
+    memcpy(a->state->cluster.cluster_id, c->cluster_id, CLUSTER_ID_LEN);
+    a->state->initialised = true;
+    return E_OK;
+}
+
+static err_t apply_elect(struct ks_apply *a, const struct cmd_elect *c)
+{
+    struct cluster_record *cluster = &a->state->cluster;
+    if (cluster->coop_epoch == UINT32_MAX || c->epoch != cluster->coop_epoch + 1)
+        return E_STALE;
+    cluster->coop_epoch = c->epoch;
+    memcpy(cluster->primary_id, c->primary_id, NODE_ID_LEN);
+    return E_OK;
+}
+
+static err_t apply_signing(struct ks_apply *a, const struct cmd_signing_key *c)
+{
+    if (c->key.version != a->state->signing.version + 1)
+        return E_STALE;
+    a->state->signing = c->key;
+    ks_put_signing(a);
+    return E_OK;
+}
+
+static bool wrapped_equal(const struct wrapped *a, const struct wrapped *b)
+{
+    return bytes_equal((struct bytes){a->data, a->len}, (struct bytes){b->data, b->len});
+}
+
+static err_t apply_psk_set(struct ks_apply *a, const struct cmd_psk_set *c)
+{
+    struct row_key key = psk_row_key(&c->psk.peer);
+    struct ks_psk *psk = map_find(&a->state->psks, row_key_bytes(&key));
+    a->result->changed = psk == NULL || !wrapped_equal(&psk->record.psk, &c->psk.psk);
+    if (psk == NULL) {
+        psk = malloc(sizeof(*psk));
+        if (psk == NULL)
+            return E_NO_MEMORY;
+        *psk = (struct ks_psk){.key = key};
+        err_t err = map_insert(&a->state->psks, row_key_bytes(&psk->key), psk);
+        if (err != E_OK) {
+            free(psk);
+            a->result->changed = false;
+            a->result->err = err;
+            return err == E_FULL ? E_OK : err;
+        }
+    }
+    psk->record = c->psk;
+    ks_put_psk(a, psk);
+    return E_OK;
+}
+
+static err_t apply_psk_delete(struct ks_apply *a, const struct cmd_psk_delete *c)
+{
+    struct row_key key = psk_row_key(&c->peer);
+    struct ks_psk *psk = map_remove(&a->state->psks, row_key_bytes(&key));
+    if (psk == NULL)
+        return E_NOT_FOUND;
+    ks_drop(a, TABLE_PSK, &psk->key);
+    free(psk);
+    return E_OK;
+}
+
+/* Does a member that knows the one have to be told the other? Lifetimes, names and who may register do not
+ * count: they come with the next keys, or concern only newcomers. */
+static bool told_alike(const struct group_config *a, const struct group_config *b)
+{
+    return addr_equal(&a->server_addr, &b->server_addr) && a->kek_cipher == b->kek_cipher &&
+           a->sig_hash == b->sig_hash && a->ack == b->ack && suite_equal(&a->suite, &b->suite) &&
+           a->activation_s == b->activation_s && a->deactivation_s == b->deactivation_s &&
+           a->sid_bits == b->sid_bits && dialect_equal(&a->dialect, &b->dialect) && selectors_equal(a, b);
+}
+
+static err_t change_group(struct ks_apply *a, struct ks_group *group, const struct group_config *config)
+{
+    struct group_record *r = &group->record;
+    a->result->group = group;
+    a->result->group_id = r->id;
+    if (group_config_equal(&r->config, config))
+        return E_OK;
+    bool all_told = r->told_version == r->policy_version && told_alike(&r->config, config);
+    r->config = *config;
+    r->policy_version++;
+    if (all_told)
+        r->told_version = r->policy_version;
+    a->result->changed = true;
+    ks_put_group(a, group);
+    return E_OK;
+}
+
+err_t ks_apply_group_set(struct ks_apply *a, const struct cmd_group_set *c)
+{
+    const struct group_config *config = &c->config;
+    const struct ks_group *named = ks_state_group_by_name(a->state, config->name);
+    const struct ks_group *same = ks_state_group_by_identity(a->state, &config->identity);
+    if (same != NULL && same != named) {
+        a->result->err = E_EXISTS; /* two groups under one identity could not be told apart in a PULL */
+        return E_OK;
+    }
+    if (named != NULL)
+        return change_group(a, ks_group_at(a->state, named->record.id), config);
+    struct ks_group *group;
+    err_t err = ks_group_add(a->state, a->state->cluster.next_group_id, &group);
+    if (err != E_OK) {
+        a->result->err = err;
+        return err == E_FULL ? E_OK : err;
+    }
+    a->state->cluster.next_group_id++;
+    group->record.config = *config;
+    group->record.policy_version = group->record.told_version = 1;
+    a->result->created = a->result->changed = true;
+    a->result->group = group;
+    a->result->group_id = group->record.id;
+    ks_put_group(a, group);
+    return E_OK;
+}
+
+static void drop_rows(struct ks_apply *a, struct ks_group *group)
+{
+    struct ks_member *member;
+    for (size_t at = 0; (member = map_next(&group->members, &at)) != NULL;)
+        ks_drop(a, TABLE_MEMBER, &member->key);
+    for (uint32_t back = 0; back <= REKEY_HISTORY_MAX && back <= group->record.seq; back++) {
+        struct row_key key = rekey_row_key(group->record.id, group->record.seq - back);
+        ks_drop(a, TABLE_REKEY, &key);
+        ks_drop(a, TABLE_PUSH, &key);
+    }
+    struct row_key key = group_row_key(group->record.id);
+    ks_drop(a, TABLE_GROUP, &key);
+}
+
+void ks_apply_group_delete(struct ks_apply *a, const struct cmd_group_delete *c)
+{
+    struct ks_state *state = a->state;
+    for (size_t i = 0; i < state->group_count; i++) {
+        struct ks_group *group = state->groups[i];
+        if (strncmp(group->record.config.name, c->name, GROUP_NAME_MAX) != 0)
+            continue;
+        a->result->group_id = group->record.id;
+        drop_rows(a, group);
+        memmove(&state->groups[i], &state->groups[i + 1],
+                (state->group_count - i - 1) * sizeof(state->groups[0]));
+        state->groups[--state->group_count] = NULL;
+        ks_group_free(group);
+        return;
+    }
+    a->result->err = E_UNKNOWN_GROUP;
+}
+
+static err_t dispatch(struct ks_apply *a, const struct command *command)
+{
+    struct apply_result *result = a->result;
+    switch (command->type) {
+    case CMD_CLUSTER_INIT:
+        result->err = apply_init(a, &command->u.cluster_init);
+        return E_OK;
+    case CMD_ELECT:
+        result->err = apply_elect(a, &command->u.elect);
+        return E_OK;
+    case CMD_GROUP_SET:
+        return ks_apply_group_set(a, &command->u.group_set);
+    case CMD_GROUP_DELETE:
+        ks_apply_group_delete(a, &command->u.group_delete);
+        return E_OK;
+    case CMD_PSK_SET:
+        return apply_psk_set(a, &command->u.psk_set);
+    case CMD_PSK_DELETE:
+        result->err = apply_psk_delete(a, &command->u.psk_delete);
+        return E_OK;
+    case CMD_SIGNING_KEY:
+        result->err = apply_signing(a, &command->u.signing_key);
+        return E_OK;
+    case CMD_MEMBER_REGISTERED:
+        return ks_apply_member_registered(a, &command->u.member_registered);
+    case CMD_MEMBER_REMOVED:
+        ks_apply_member_removed(a, &command->u.member_removed);
+        return E_OK;
+    case CMD_REKEY:
+        return ks_apply_rekey(a, &command->u.rekey);
+    case CMD_PUSH_DONE:
+        return ks_apply_push_done(a, &command->u.push_done);
+    }
+    return E_CORRUPT; /* a command of a newer version: this node cannot go on */
+}
+
+err_t ks_state_apply(struct ks_state *state, const struct command *command, struct store_txn *txn,
+                     struct apply_result *result, ks_member_fn removed, void *context)
+{
+    *result = (struct apply_result){0};
+    if (command->time_ms > state->cluster.time_ms)
+        state->cluster.time_ms = command->time_ms;
+    struct ks_apply a = {state, txn, state->cluster.time_ms, result, removed, context};
+    if (!state->initialised && command->type != CMD_CLUSTER_INIT) {
+        result->err = E_STATE;
+        return E_OK;
+    }
+    err_t err = dispatch(&a, command);
+    if (state->initialised)
+        ks_put_cluster(&a);
+    return err;
+}

@@ -1,0 +1,47 @@
+/* ks_internal.h - what ks_*.c share: one apply in progress and the writing of rows. */
+#ifndef CLUSTER_KS_INTERNAL_H
+#define CLUSTER_KS_INTERNAL_H
+
+#include "cluster/ks_state.h"
+
+struct ks_apply {
+    struct ks_state *state;
+    struct store_txn *txn; /* NULL: state only */
+    uint64_t now_ms;       /* cluster time with this command; I3: never a clock */
+    struct apply_result *result;
+    ks_member_fn removed;
+    void *context;
+};
+
+/* Rows of what they name, into a->txn; nothing without one. Errors stick to the transaction. */
+void ks_put_cluster(const struct ks_apply *a);
+void ks_put_signing(const struct ks_apply *a);
+void ks_put_group(const struct ks_apply *a, const struct ks_group *group);
+void ks_put_member(const struct ks_apply *a, const struct ks_member *member);
+void ks_put_rekey(const struct ks_apply *a, const struct rekey_record *rekey);
+void ks_put_push(const struct ks_apply *a, const struct ks_group *group);
+void ks_put_psk(const struct ks_apply *a, const struct ks_psk *psk);
+void ks_drop(const struct ks_apply *a, enum store_table table, const struct row_key *key);
+
+struct ks_group *ks_group_at(struct ks_state *state, uint32_t group_id);
+/* An empty group of the given id, appended to the state. E_FULL, E_NO_MEMORY. */
+err_t ks_group_add(struct ks_state *state, uint32_t group_id, struct ks_group **out) MUST_USE;
+void ks_group_free(struct ks_group *group);
+struct bytes row_key_bytes(const struct row_key *key); /* borrows */
+
+/* One command each. A refusal is result->err; the return value is only for what this node cannot survive. */
+err_t ks_apply_group_set(struct ks_apply *a, const struct cmd_group_set *c) MUST_USE;
+void ks_apply_group_delete(struct ks_apply *a, const struct cmd_group_delete *c);
+err_t ks_apply_member_registered(struct ks_apply *a, const struct cmd_member_registered *c) MUST_USE;
+void ks_apply_member_removed(struct ks_apply *a, const struct cmd_member_removed *c);
+err_t ks_apply_rekey(struct ks_apply *a, const struct cmd_rekey *c) MUST_USE;
+err_t ks_apply_push_done(struct ks_apply *a, const struct cmd_push_done *c) MUST_USE;
+
+/* When a key is no longer accepted: its lifetime is over, and for a TEK the deactivation delay too. */
+uint64_t kek_end_ms(const struct kek_record *kek);
+uint64_t tek_end_ms(const struct tek_record *tek);
+/* The acknowledgement that the group's push going on, or last, asks for: that of the KEK it is sealed under.
+ */
+enum kek_ack ks_push_ack(const struct ks_group *group);
+
+#endif

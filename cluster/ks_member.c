@@ -1,0 +1,126 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster/ks_internal.h"
+
+/* Does what message 2 of the PULL told still hold? A push that is going on reaches the member too, if it was
+ * told the state before it; a finished one would be missed for good. */
+static err_t offer_fits(const struct ks_group *group, const struct cmd_member_registered *c)
+{
+    const struct group_record *r = &group->record;
+    if (r->generation == 0 || !r->has_kek)
+        return E_STATE;
+    if (c->offered_generation > r->generation || c->offered_seq > r->seq)
+        return E_STALE;
+    if (c->offered_generation == r->generation)
+        return E_OK;
+    bool one_behind = c->offered_generation + 1 == r->generation;
+    return one_behind && group->pushing && c->offered_seq < group->rekey.seq ? E_OK : E_STALE;
+}
+
+/* Sender ids for counter modes: fresh ones each time, none twice within an epoch (RFC 6054 4). */
+static err_t draw_sids(struct ks_group *group, uint16_t wanted, uint32_t *first)
+{
+    struct group_record *r = &group->record;
+    *first = 0;
+    if (wanted == 0)
+        return E_OK;
+    if (wanted > MEMBER_SID_MAX)
+        return E_LIMIT;
+    /* The length of sender ids was changed and no TEK has the new one yet: its rekey is due now, the member
+     * comes again. */
+    if (r->tek_count == 0 || r->teks[r->tek_count - 1].sid_bits != r->config.sid_bits)
+        return E_STALE;
+    uint32_t room = (uint32_t)1 << r->config.sid_bits;
+    if (r->next_sid > room || wanted > room - r->next_sid)
+        return E_FULL;
+    *first = r->next_sid;
+    r->next_sid += wanted;
+    return E_OK;
+}
+
+static err_t member_add(struct ks_group *group, const struct identity *identity, struct ks_member **out)
+{
+    struct ks_member *member = calloc(1, sizeof(*member));
+    if (member == NULL)
+        return E_NO_MEMORY;
+    member->key = member_row_key(group->record.id, identity);
+    member->record.group_id = group->record.id;
+    member->record.identity = *identity;
+    err_t err = map_insert(&group->members, row_key_bytes(&member->key), member);
+    if (err != E_OK) {
+        free(member);
+        return err;
+    }
+    *out = member;
+    return E_OK;
+}
+
+err_t ks_apply_member_registered(struct ks_apply *a, const struct cmd_member_registered *c)
+{
+    struct apply_result *result = a->result;
+    struct ks_group *group = ks_group_at(a->state, c->group_id);
+    if (group == NULL) {
+        result->err = E_UNKNOWN_GROUP;
+        return E_OK;
+    }
+    result->group = group;
+    result->group_id = c->group_id;
+    result->err = offer_fits(group, c);
+    if (result->err != E_OK)
+        return E_OK;
+    struct row_key key = member_row_key(c->group_id, &c->identity);
+    struct ks_member *member = map_find(&group->members, row_key_bytes(&key));
+    if (member == NULL && group->members.count >= group->members.max) {
+        result->err = E_FULL;
+        return E_OK;
+    }
+    uint16_t sids = group->record.config.sid_bits != 0 ? c->sid_request : 0;
+    uint32_t first_sid;
+    result->err = draw_sids(group, sids, &first_sid);
+    if (result->err != E_OK)
+        return E_OK;
+    result->created = member == NULL;
+    if (member == NULL) {
+        err_t err = member_add(group, &c->identity, &member);
+        if (err != E_OK)
+            return err;
+        member->record.first_ms = a->now_ms;
+    }
+    struct member_record *r = &member->record;
+    r->endpoint = c->endpoint;
+    memcpy(r->key_server, c->key_server, NODE_ID_LEN);
+    r->last_ms = a->now_ms;
+    r->registrations++;
+    r->seq_base = c->offered_seq;
+    r->missed_in_row = 0;
+    r->sid_count = sids;
+    r->first_sid = first_sid;
+    result->member = member;
+    ks_put_member(a, member);
+    if (sids != 0)
+        ks_put_group(a, group);
+    return E_OK;
+}
+
+void ks_apply_member_removed(struct ks_apply *a, const struct cmd_member_removed *c)
+{
+    struct ks_group *group = ks_group_at(a->state, c->group_id);
+    if (group == NULL) {
+        a->result->err = E_UNKNOWN_GROUP;
+        return;
+    }
+    a->result->group = group;
+    a->result->group_id = c->group_id;
+    struct row_key key = member_row_key(c->group_id, &c->identity);
+    struct ks_member *member = map_remove(&group->members, row_key_bytes(&key));
+    if (member == NULL) {
+        a->result->err = E_NOT_FOUND;
+        return;
+    }
+    ks_drop(a, TABLE_MEMBER, &member->key);
+    if (a->removed != NULL)
+        a->removed(a->context, group, member);
+    a->result->removed = 1;
+    free(member);
+}
