@@ -105,8 +105,8 @@ err_t group_policy_encode_kd(const struct group_policy *policy, const uint8_t ke
 /* The member's direction. SA first (keys empty), then KD fills the keys in. *out must be zeroed, and is zeroed again after an
  * error. E_UNSUPPORTED: a transform or a kind of SA that we cannot do; E_RANGE: SATs of one SPI that differ in more than the
  * selector, SPI below 256, a lifetime of 0 or none; E_DUPLICATE: a selector twice under one SPI; E_LIMIT.
- * any_dialect: also 3DES, HMAC-SHA-1 and transport mode (the reference implementation's, and no data path of ours), and a KEK
- * without lifetime. */
+ * any_dialect: also 3DES, HMAC-SHA-1 and transport mode (the reference implementation's, and no data path of ours), a KEK
+ * without lifetime, and selectors in host order. */
 err_t group_policy_from_sa(struct group_policy *out, struct bytes sa_body, bool any_dialect) MUST_USE;
 /* Every TEK of the SA needs exactly one key packet of the right lengths (E_MISSING, E_BAD_KEY); key packets for unknown SPIs are
  * E_UNKNOWN_SPI. old_kek_spi: NULL in a PULL, where the public key must be there; in a PUSH also take a KEK packet under it.

@@ -159,32 +159,51 @@ static void addr_of_id(const struct gdoi_id *id, struct endpoint *out)
                 (struct addr){0}; /* "members should not require a match" (PROTOCOL 2.5): shown only */
 }
 
-static err_t prefix_of_id(const struct gdoi_id *id, struct prefix *out)
+/* The 4 or 8 octets of an IPv4 ID; host_order: as a little-endian machine has them in memory. */
+static struct bytes v4_octets(const struct gdoi_id *id, bool host_order, uint8_t room[2 * ID_V4_LEN])
+{
+    if (!host_order || id->data.len % ID_V4_LEN != 0 || id->data.len > 2 * ID_V4_LEN)
+        return id->data;
+    for (size_t i = 0; i < id->data.len; i++)
+        room[i] = id->data.data[i / ID_V4_LEN * ID_V4_LEN + (ID_V4_LEN - 1 - i % ID_V4_LEN)];
+    return (struct bytes){room, id->data.len};
+}
+
+static err_t prefix_of_id(const struct gdoi_id *id, bool host_order, struct prefix *out)
 {
     bool v6 = id->type == ID_IPV6_ADDR || id->type == ID_IPV6_ADDR_SUBNET;
     bool subnet = id->type == ID_IPV4_ADDR_SUBNET || id->type == ID_IPV6_ADDR_SUBNET;
     size_t len = v6 ? ID_V6_LEN : ID_V4_LEN;
+    uint8_t room[2 * ID_V4_LEN];
+    struct bytes data = v6 ? id->data : v4_octets(id, host_order, room);
     *out = (struct prefix){.addr.family = v6 ? AF_INET6 : AF_INET};
     if (!v6 && !subnet && id->type != ID_IPV4_ADDR)
         return E_UNSUPPORTED;
-    if (id->data.len == 0)
+    if (data.len == 0)
         return E_OK; /* many senders (RFC 6407 5.5.1): any address */
-    if (subnet) {
-        if (id->data.len != 2 * len)
-            return E_BAD_LENGTH;
-        return prefix_from_mask(out, bytes_slice(id->data, 0, len), bytes_slice(id->data, len, len));
-    }
+    if (data.len != (subnet ? 2 * len : len))
+        return E_BAD_LENGTH;
+    if (subnet)
+        return prefix_from_mask(out, bytes_slice(data, 0, len), bytes_slice(data, len, len));
     out->bits = (uint8_t)(8 * len);
-    return id->data.len == len ? addr_from_bytes(&out->addr, id->data) : E_BAD_LENGTH;
+    return addr_from_bytes(&out->addr, data);
 }
 
-static err_t selector_of_sat(const struct gdoi_sat *sat, struct selector *out)
+static err_t prefixes_of_sat(const struct gdoi_sat *sat, bool host_order, struct selector *out)
+{
+    err_t err = prefix_of_id(&sat->src, host_order, &out->src);
+    return err == E_OK ? prefix_of_id(&sat->dst, host_order, &out->dst) : err;
+}
+
+/* The reference implementation writes the addresses of a SAT in host order; on a little-endian machine its
+ * mask is then none (seen in its capture). */
+static err_t selector_of_sat(const struct gdoi_sat *sat, bool any_dialect, struct selector *out)
 {
     *out =
         (struct selector){.protocol = sat->ip_protocol, .src_port = sat->src.port, .dst_port = sat->dst.port};
-    err_t err = prefix_of_id(&sat->src, &out->src);
-    if (err == E_OK)
-        err = prefix_of_id(&sat->dst, &out->dst);
+    err_t err = prefixes_of_sat(sat, false, out);
+    if (err == E_RANGE && any_dialect)
+        err = prefixes_of_sat(sat, true, out);
     if (err != E_OK)
         return err;
     bool ported =
@@ -264,7 +283,7 @@ static err_t take_sat(struct group_policy *policy, const struct gdoi_sat *sat, b
     size_t at;
     err_t err = tek_of_sat(sat, any_dialect, &said);
     if (err == E_OK)
-        err = selector_of_sat(sat, &selector);
+        err = selector_of_sat(sat, any_dialect, &selector);
     if (err == E_OK)
         err = find_or_add_tek(policy, &said, &tek);
     if (err == E_OK)
