@@ -33,12 +33,12 @@ err_t esp_context_open(const struct esp_suite *suite, struct bytes key, struct b
                        struct esp_context **out) MUST_USE;
 void esp_context_free(struct esp_context *context);
 /* Seal: out gets SPI | seq | IV | ciphertext | ICV; padding 1, 2, 3 ... (RFC 4303 2.4) to 4 octets or the block. iv has
- * esp_iv_len octets and is sent as given (the caller keeps it unique). inner may already lie in out, best at its place behind the IV. E_FULL if cap is short,
- * E_BAD_LENGTH beyond ESP_PAYLOAD_MAX. */
+ * esp_iv_len octets and is sent as given (the caller keeps it unique). inner may already lie in out, best at its place
+ * behind the IV. E_FULL if cap is short, E_BAD_LENGTH beyond ESP_PAYLOAD_MAX. */
 err_t esp_seal(struct esp_context *context, uint32_t spi, uint32_t seq, const uint8_t *iv, uint8_t next_header,
                struct bytes inner, uint8_t *out, size_t cap, size_t *out_len) MUST_USE;
-/* Open: packet is SPI .. ICV. out has room for packet.len and does not overlap
- * it. The ICV is checked before anything else is believed; on error out is zeroed. E_TRUNCATED, E_BAD_LENGTH, E_AUTH (ICV), E_BAD_PADDING. */
+/* Open: packet is SPI .. ICV. out has room for packet.len and does not overlap it. Nothing is believed before the ICV is
+ * checked; on error what was written to out is zeroed. E_TRUNCATED, E_BAD_LENGTH, E_AUTH (ICV), E_BAD_PADDING. */
 err_t esp_open(struct esp_context *context, struct bytes packet, uint8_t *out, size_t *out_len, uint8_t *next_header) MUST_USE;
 
 #endif

@@ -67,6 +67,22 @@ static void a_key_longer_than_the_block_is_hashed_first(void **state)
                "6b56d037e05f2598bd0fd2215d6a1e5295e64f73f63f0aec8b915a985d786598");
 }
 
+/* The keys of ESP are as long as the hash; RFC 4868 2.7.2 sends the first half of these. */
+static void authenticators_give_the_answers_of_rfc_4868(void **state)
+{
+    (void)state;
+    uint8_t k[64];
+    struct bytes data = bytes_of_text("Hi There");
+    assert_prf(HASH_SHA256, filled(k, 0x0b, 32), data,
+               "198a607eb44bfbc69903a0f1cf2bbdc5ba0aa3f3d9ae3c1c7a3b1696a0b68cf7");
+    assert_prf(
+        HASH_SHA384, filled(k, 0x0b, 48), data,
+        "b6a8d5636f5c6a7224f9977dcf7ee6c7fb6d0c48cbdee9737a959796489bddbc4c5df61d5b3297b4fb68dab9f1b582c2");
+    assert_prf(HASH_SHA512, filled(k, 0x0b, 64), data,
+               "637edc6e01dce7e6742a99451aae82df23da3e92439e590e43e761b33e910fb8"
+               "ac2878ebd5803f6f0b61dbce5e251ff8789a4722c1be65aea45fd464e89f8f5b");
+}
+
 static void hashes_give_the_answers_of_fips_180(void **state)
 {
     (void)state;
@@ -147,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_prf_gives_the_answers_of_rfc_4231_for_short_keys),
         cmocka_unit_test(a_key_longer_than_the_block_is_hashed_first),
+        cmocka_unit_test(authenticators_give_the_answers_of_rfc_4868),
         cmocka_unit_test(hashes_give_the_answers_of_fips_180),
         cmocka_unit_test(no_parts_hash_like_an_empty_message),
         cmocka_unit_test(one_call_leaves_no_key_to_the_next),
