@@ -1,0 +1,261 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster/ks_internal.h"
+#include "cluster/rekey_plan.h"
+
+enum {
+    TEK_SPI_FIRST = 256, /* 0..255 are reserved (RFC 4303 2.1) */
+    SPI_TRIES = 16,
+};
+
+struct draw {
+    const struct ks_state *state;
+    const struct ks_group *group;
+    const struct wrap_key *wrap;
+    const struct rng *rng;
+    uint64_t now_ms;
+};
+
+static err_t draw_secret(const struct draw *d, size_t len, struct secret *out)
+{
+    if (len > SECRET_LEN_MAX)
+        return E_BAD_KEY;
+    out->len = (uint16_t)len;
+    return rng_fill(d->rng, out->data, len);
+}
+
+/* A KEK's SPI is the pair of cookies in the header of its pushes: neither may be zero, and the first four
+ * octets would be taken for a non-ESP marker if they were. */
+static err_t draw_kek_spi(const struct draw *d, uint8_t out[KEK_SPI_LEN])
+{
+    static const uint8_t zero[COOKIE_LEN] = {0};
+    for (int i = 0; i < SPI_TRIES; i++) {
+        err_t err = rng_fill(d->rng, out, KEK_SPI_LEN);
+        if (err != E_OK)
+            return err;
+        if (memcmp(out, zero, NON_ESP_MARKER_LEN) != 0 && memcmp(out + COOKIE_LEN, zero, COOKIE_LEN) != 0)
+            return E_OK;
+    }
+    return E_CRYPTO;
+}
+
+static bool spi_in_use(const struct ks_state *state, uint32_t spi)
+{
+    for (size_t i = 0; i < state->group_count; i++) {
+        const struct group_record *r = &state->groups[i]->record;
+        for (size_t k = 0; k < r->tek_count; k++) {
+            if (r->teks[k].spi == spi)
+                return true;
+        }
+    }
+    return false;
+}
+
+static err_t draw_tek_spi(const struct draw *d, uint32_t *out)
+{
+    for (int i = 0; i < SPI_TRIES; i++) {
+        uint8_t raw[TEK_SPI_LEN];
+        err_t err = rng_fill(d->rng, raw, sizeof(raw));
+        if (err != E_OK)
+            return err;
+        struct reader r = reader_over(BYTES_OF(raw));
+        *out = read_u32(&r);
+        if (*out >= TEK_SPI_FIRST && !spi_in_use(d->state, *out))
+            return E_OK;
+    }
+    return E_CRYPTO;
+}
+
+static err_t make_kek(const struct draw *d, struct rekey_draft *draft)
+{
+    const struct group_config *config = &d->group->record.config;
+    const struct signing_record *signing = &d->state->signing;
+    struct kek_record *record = &draft->command.kek;
+    struct kek *kek = &draft->policy.kek;
+    *record = (struct kek_record){
+        .generation = draft->command.generation,
+        .cipher = config->kek_cipher,
+        .sig_hash = config->sig_hash,
+        .ack = config->ack,
+        .signing_version = signing->version,
+        .created_ms = d->now_ms,
+        .lifetime_s = config->kek_lifetime_s,
+    };
+    *kek = (struct kek){
+        .cipher = config->kek_cipher,
+        .lifetime_s = config->kek_lifetime_s,
+        .sig_hash = config->sig_hash,
+        .sig_alg = signing->alg,
+        .sig_key_bits = signing->bits,
+        .ack = config->ack,
+    };
+    /* Members keep the public key that they have, unless it is another one now. */
+    if (d->group->record.kek.signing_version != signing->version) {
+        kek->public_len = signing->public_len;
+        memcpy(kek->public_key, signing->public_key, signing->public_len);
+    }
+    err_t err = draw_kek_spi(d, record->spi);
+    if (err == E_OK)
+        err = draw_secret(d, cipher_block_len(kek->cipher) + cipher_key_len(kek->cipher), &kek->iv_key);
+    if (err != E_OK)
+        return err;
+    memcpy(kek->spi, record->spi, KEK_SPI_LEN);
+    draft->command.has_kek = draft->policy.has_kek = true;
+    uint8_t context[WRAP_CONTEXT_MAX];
+    struct bytes name =
+        wrap_context(d->state, draft->command.group_id, WRAP_KEK, BYTES_OF(record->spi), context);
+    return keywrap_seal(d->wrap, d->rng, name, secret_view(&kek->iv_key), &record->iv_key);
+}
+
+static err_t wrap_tek(const struct draw *d, const struct tek *tek, struct tek_record *record)
+{
+    uint8_t name[TEK_SPI_LEN], context[WRAP_CONTEXT_MAX];
+    struct writer w = writer_over(name, sizeof(name));
+    write_u32(&w, tek->spi);
+    uint32_t id = d->group->record.id;
+    err_t err =
+        keywrap_seal(d->wrap, d->rng, wrap_context(d->state, id, WRAP_TEK_KEY, writer_bytes(&w), context),
+                     secret_view(&tek->key), &record->key);
+    if (err != E_OK || tek->integrity.len == 0)
+        return err;
+    return keywrap_seal(d->wrap, d->rng,
+                        wrap_context(d->state, id, WRAP_TEK_INTEGRITY, writer_bytes(&w), context),
+                        secret_view(&tek->integrity), &record->integrity);
+}
+
+static err_t make_tek(const struct draw *d, struct rekey_draft *draft)
+{
+    const struct group_record *group = &d->group->record;
+    struct tek_record *record = &draft->command.tek;
+    struct tek *tek = &draft->policy.teks[0];
+    *record = (struct tek_record){
+        .generation = draft->command.generation,
+        .suite = group->config.suite,
+        .sid_epoch = group->sid_epoch + (draft->command.sid_reset ? 1 : 0),
+        .sid_bits = group->config.sid_bits,
+        .created_ms = d->now_ms,
+        .lifetime_s = group->config.tek_lifetime_s,
+    };
+    *tek = (struct tek){.suite = record->suite, .lifetime_s = record->lifetime_s};
+    if (esp_key_len(&record->suite) == 0)
+        return E_UNSUPPORTED;
+    err_t err = draw_tek_spi(d, &record->spi);
+    if (err == E_OK)
+        err = draw_secret(d, esp_key_len(&record->suite), &tek->key);
+    if (err == E_OK)
+        err = draw_secret(d, esp_integrity_len(&record->suite), &tek->integrity);
+    if (err != E_OK)
+        return err;
+    tek->spi = record->spi;
+    draft->command.has_tek = true;
+    draft->policy.tek_count = 1;
+    return wrap_tek(d, tek, record);
+}
+
+static bool kek_terms_differ(const struct group_record *r)
+{
+    return r->kek.cipher != r->config.kek_cipher || r->kek.sig_hash != r->config.sig_hash ||
+           r->kek.ack != r->config.ack;
+}
+
+static void fill_terms(const struct group_config *config, struct rekey_draft *draft)
+{
+    struct group_policy *policy = &draft->policy;
+    policy->rekey_src = (struct endpoint){config->server_addr, GDOI_PORT};
+    policy->rekey_dst = (struct endpoint){.addr.family = config->server_addr.family, .port = GDOI_PORT};
+    policy->has_delays = config->activation_s != 0 || config->deactivation_s != 0;
+    policy->activation_s = config->activation_s;
+    policy->deactivation_s = config->deactivation_s;
+    policy->selector_count = config->selector_count;
+    memcpy(policy->selectors, config->selectors, config->selector_count * sizeof(config->selectors[0]));
+    policy->sid_bits = config->sid_bits;
+    draft->dialect = config->dialect;
+}
+
+static err_t fill(const struct draw *d, const struct rekey_due *due, struct rekey_draft *draft)
+{
+    const struct group_record *r = &d->group->record;
+    draft->needs_push = due->kind != REKEY_INITIAL;
+    draft->command = (struct cmd_rekey){
+        .group_id = r->id,
+        .epoch = d->state->cluster.coop_epoch,
+        .generation = r->generation + 1,
+        .seq = r->seq + (draft->needs_push ? 1 : 0),
+        .policy_version = r->policy_version,
+        .kind = due->kind,
+        .sid_reset = due->sid_reset,
+    };
+    fill_terms(&r->config, draft);
+    err_t err = E_OK;
+    if (due->kind == REKEY_INITIAL || due->kind == REKEY_KEK ||
+        (due->kind == REKEY_POLICY && kek_terms_differ(r)))
+        err = make_kek(d, draft);
+    if (err == E_OK)
+        err = make_tek(d, draft);
+    if (err != E_OK || !draft->needs_push)
+        return err;
+    memcpy(draft->command.kek_spi, r->kek.spi, KEK_SPI_LEN);
+    return ks_kek_open(d->state, d->group, &r->kek, d->wrap, d->now_ms, &draft->under);
+}
+
+err_t rekey_draft_make(const struct ks_state *state, const struct rekey_due *due, const struct wrap_key *wrap,
+                       const struct rng *rng, uint64_t now_ms, struct rekey_draft **out)
+{
+    *out = NULL;
+    struct draw d = {state, ks_state_group(state, due->group_id), wrap, rng, now_ms};
+    if (d.group == NULL)
+        return E_UNKNOWN_GROUP;
+    if (d.group->pushing)
+        return E_STALE;
+    if (state->signing.version == 0 || (due->kind != REKEY_INITIAL && !d.group->record.has_kek))
+        return E_STATE;
+    struct rekey_draft *draft = calloc(1, sizeof(*draft));
+    if (draft == NULL)
+        return E_NO_MEMORY;
+    err_t err = fill(&d, due, draft);
+    if (err != E_OK) {
+        rekey_draft_free(draft);
+        return err;
+    }
+    *out = draft;
+    return E_OK;
+}
+
+void rekey_draft_seal(struct rekey_draft *draft, const struct sign_key *key)
+{
+    if (!draft->needs_push)
+        return;
+    draft->push = malloc(ISAKMP_MESSAGE_MAX);
+    if (draft->push == NULL) {
+        draft->err = E_NO_MEMORY;
+        return;
+    }
+    struct push_content content = {.seq = draft->command.seq, .policy = &draft->policy};
+    if (draft->command.sid_reset) {
+        /* Sender ids start again, and none may go out in a push (RFC 6407 5.6.4.4): all members drop their
+         * TEKs and register again. A push that only deletes carries no SA and no KD (RFC 6407 4.2). */
+        content.policy = NULL;
+        content.deletes[0] = (struct push_delete){.protocol = SAT_ESP, .all = true};
+        content.delete_count = 1;
+    }
+    struct writer w = writer_over(draft->push, ISAKMP_MESSAGE_MAX);
+    draft->err = push_build(&draft->under, key, &draft->dialect, &content, &w);
+    draft->push_len = draft->err == E_OK ? w.len : 0;
+}
+
+void rekey_draft_command(const struct rekey_draft *draft, uint64_t now_ms, struct command *out)
+{
+    *out = (struct command){.type = CMD_REKEY, .time_ms = now_ms, .u.rekey = draft->command};
+    out->u.rekey.push = (struct bytes){draft->push, draft->push_len};
+}
+
+void rekey_draft_free(struct rekey_draft *draft)
+{
+    if (draft == NULL)
+        return;
+    group_policy_close(&draft->policy);
+    secret_close(&draft->under.iv_key);
+    free(draft->push);
+    free(draft);
+}
