@@ -125,6 +125,36 @@ static inline err_t exchange_complete(struct exchange *ex, struct datagram messa
     return err == E_OK ? exchange_feed(&ex->i, datagram_view(&messages[6]), &nothing, &out) : err;
 }
 
+/* Append a payload to a clear message: the last next-payload octet is found by walking, the length is set
+ * anew. */
+static inline void datagram_add(struct datagram *datagram, uint8_t type, struct bytes body)
+{
+    size_t next_at = 16, at = ISAKMP_HEADER_LEN;
+    while (datagram->data[next_at] != PAYLOAD_NONE) {
+        next_at = at;
+        at += (size_t)datagram->data[at + 2] << 8 | datagram->data[at + 3];
+    }
+    struct writer w = writer_over(datagram->data, sizeof(datagram->data));
+    w.len = datagram->len;
+    struct payload_chain chain = payload_chain_over(&w, next_at);
+    payload_put(&chain, type, body);
+    isakmp_message_end(&w, 0);
+    datagram->len = writer_end(&w) == E_OK ? w.len : 0;
+}
+
+/* Seal any plaintext under the keys of an SA, as a message of its own: whole blocks as given, else padded. */
+static inline void datagram_seal(struct datagram *out, const struct isakmp_sa *sa,
+                                 const uint8_t iv[CIPHER_BLOCK_MAX], const struct isakmp_header *header,
+                                 struct bytes plain)
+{
+    uint8_t chained[CIPHER_BLOCK_MAX];
+    struct writer w = writer_over(out->data, sizeof(out->data));
+    memcpy(chained, iv, sizeof(chained));
+    isakmp_header_encode(&w, header);
+    write_bytes(&w, plain);
+    out->len = isakmp_sa_seal(sa, chained, &w, 0) == E_OK ? w.len : 0;
+}
+
 static inline bool exchange_agrees(const struct main_mode *a, const struct main_mode *b)
 {
     return secret_equal(secret_view(&a->sa.key), secret_view(&b->sa.key)) &&
