@@ -7,7 +7,7 @@
 
 #include "tests/unit/proto/wire/samples.h"
 
-enum { SAMPLE_LEN_MAX = 512 };
+enum { SAMPLE_LEN_MAX = 1024 };
 
 static union decoded x;
 
