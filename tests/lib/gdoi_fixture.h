@@ -147,4 +147,27 @@ UNUSED static void fixture_policy_gcm(struct group_policy *policy)
     policy->sids[policy->sid_count++] = 0xfff;
 }
 
+/* Two policies say the same, keys included: compared as they go onto the wire. */
+UNUSED static bool fixture_same_policy(const struct group_policy *a, const struct group_policy *b)
+{
+    static uint8_t room[2][2 * MESSAGE_CAP];
+    const struct group_policy *both[2] = {a, b};
+    struct writer w[2];
+    for (int i = 0; i < 2; i++) {
+        w[i] = writer_over(room[i], sizeof(room[i]));
+        if (group_policy_encode_sa(both[i], NULL, &w[i]) != E_OK ||
+            group_policy_encode_kd(both[i], both[i]->kek.spi, &w[i]) != E_OK)
+            return false;
+    }
+    return bytes_equal(writer_bytes(&w[0]), writer_bytes(&w[1]));
+}
+
+UNUSED static bool fixture_is_zero(const void *data, size_t len)
+{
+    uint8_t any = 0;
+    for (size_t i = 0; i < len; i++)
+        any |= ((const uint8_t *)data)[i];
+    return any == 0;
+}
+
 #endif
