@@ -1,6 +1,7 @@
 /* dh.h - Diffie-Hellman of phase 1: MODP 14, 15, 16 (RFC 3526), ECP 19, 20, 21 (RFC 5903), and 2, 5 for
- * peers under a 'legacy' profile only. Values on the wire: MODP left-padded to the modulus, ECP x || y. The shared secret is
- * left-padded for MODP and x for ECP (RFC 5903 7). Public values are checked (1 < y < p-1, point on curve). */
+ * peers under a 'legacy' profile only. Values on the wire: MODP left-padded to the modulus, ECP x || y. The
+ * shared secret is left-padded for MODP and x for ECP (RFC 5903 7). Public values are checked (1 < y < p-1,
+ * point on curve). */
 #ifndef PROTO_CRYPTO_DH_H
 #define PROTO_CRYPTO_DH_H
 

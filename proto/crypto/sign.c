@@ -44,7 +44,8 @@ static struct bytes digest_info_prefix(enum hash_alg hash)
 static struct bytes digest_info(enum hash_alg hash, struct bytes digest, uint8_t *out)
 {
     struct bytes prefix = digest_info_prefix(hash);
-    memcpy(out, prefix.data, prefix.len);
+    if (prefix.len != 0)
+        memcpy(out, prefix.data, prefix.len);
     memcpy(out + prefix.len, digest.data, digest.len);
     return (struct bytes){out, prefix.len + digest.len};
 }
