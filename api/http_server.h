@@ -1,6 +1,6 @@
-/* http_server.h - the REST API on libmicrohttpd, in a thread of its own. Reads come from LMDB read transactions, so the
- * loop is not involved; writes go through the mailbox and the connection is suspended until the loop has answered.
- * microhttpd.h is included only in http_server*.c. */
+/* http_server.h - the REST API on libmicrohttpd, in a thread of its own. Reads come from LMDB read
+ * transactions, so the loop is not involved; writes go through the mailbox and the connection is suspended
+ * until the loop has answered. microhttpd.h is included only in http_server*.c. */
 #ifndef API_HTTP_SERVER_H
 #define API_HTTP_SERVER_H
 
@@ -13,33 +13,37 @@ enum {
     HTTP_CONNECTION_MAX = 64,
     HTTP_BODY_MAX = 65536,       /* octets of a request body; 413 beyond */
     HTTP_MAIL_TIMEOUT_MS = 5000, /* then 503, the outcome being unknown */
+    HTTP_REQUEST_TIMEOUT_MS =
+        15000, /* from connection or last answer to the end of the next one; then the connection is cut */
 };
 
 /* How the server is; written by the loop under a lock of its own, copied by the API. */
 struct api_health {
-    bool live;               /* the loop ran within the last seconds */
+    bool live; /* the loop ran within the last seconds */
     bool ready;
-    char reason[128];        /* why not ready; empty if ready */
+    char reason[128]; /* why not ready; empty if ready */
     char raft_role[16];
     uint64_t term;
     uint64_t commit_index;
     uint64_t applied_index;
-    bool primary;            /* of the committed epoch */
+    bool primary; /* of the committed epoch */
     uint32_t coop_epoch;
     uint8_t node_id[NODE_ID_LEN];
-    struct endpoint listen;  /* UDP 848 */
-    uint64_t started_ms;     /* wall clock */
+    struct endpoint listen; /* UDP 848 */
+    uint64_t started_ms;    /* wall clock */
 };
 
 struct api_options {
     struct endpoint listen;
-    bool allow_remote;                                   /* else anything but loopback is E_CONFIG */
+    bool allow_remote; /* else anything but loopback is E_CONFIG */
     struct store *store;
     struct event_ring *ring;
     struct mailbox *mailbox;
     void *context;
     void (*health)(void *context, struct api_health *out); /* any thread */
-    uint64_t (*now_ms)(void *context);                   /* cluster time, any thread */
+    uint64_t (*now_ms)(void *context);                     /* cluster time, any thread */
+    uint32_t request_timeout_ms;                           /* 0: HTTP_REQUEST_TIMEOUT_MS */
+    uint32_t mail_timeout_ms;                              /* 0: HTTP_MAIL_TIMEOUT_MS */
 };
 
 struct http_server;

@@ -1,5 +1,6 @@
-/* mailbox.h - requests from the HTTP thread to the loop thread: a bounded queue under a mutex, and a wake function
- * (uv_async_send in the daemon, a condition in tests). The loop takes requests with mailbox_take and answers each once. */
+/* mailbox.h - requests from the HTTP thread to the loop thread: a bounded queue under a mutex, and a wake
+ * function (uv_async_send in the daemon, a condition in tests). The loop takes requests with mailbox_take and
+ * answers each once. */
 #ifndef API_MAILBOX_H
 #define API_MAILBOX_H
 
@@ -22,8 +23,8 @@ struct mail {
 
 struct mail_answer {
     err_t err;
-    uint32_t seq;       /* MAIL_REKEY: the sequence number that was committed */
-    uint64_t index;     /* applied Raft index after it */
+    uint32_t seq;   /* MAIL_REKEY: the sequence number that was committed */
+    uint64_t index; /* applied Raft index after it */
 };
 
 struct mailbox;

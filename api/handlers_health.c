@@ -1,0 +1,57 @@
+/* handlers_health.c - for probes: /livez says whether to restart the server, /readyz whether to send members
+ * to it. */
+#include "api/handlers.h"
+#include "api/view.h"
+
+static json_t *health_json(const struct api_health *health)
+{
+    return json_pack("{s:b, s:b, s:o, s:o, s:o, s:s, s:{s:s, s:I, s:I, s:I}, s:I, s:b}", "live", health->live,
+                     "ready", health->ready, "reason", view_text(health->reason), "node_id",
+                     view_hex(health->node_id, NODE_ID_LEN, ""), "listen", view_endpoint(&health->listen),
+                     "version", QUORATE_VERSION, "raft", "role", health->raft_role, "term",
+                     (json_int_t)health->term, "commit_index", (json_int_t)health->commit_index,
+                     "applied_index", (json_int_t)health->applied_index, "coop_epoch",
+                     (json_int_t)health->coop_epoch, "primary", health->primary);
+}
+
+static bool refuses_query(const struct call *call, struct reply *reply)
+{
+    static const char *const none[] = {NULL};
+    const char *name;
+    if (request_only(call->request, none, &name) == E_OK)
+        return false;
+    reply_problem(reply, PROBLEM_BAD_REQUEST, "Unknown parameter %s", name);
+    return true;
+}
+
+static void reply_health(struct call *call, struct reply *reply, bool for_ready)
+{
+    struct api_health health = {0};
+    if (refuses_query(call, reply))
+        return;
+    call->options->health(call->options->context, &health);
+    json_t *body = health_json(&health);
+    if (body != NULL)
+        json_object_set_new(body, "started", view_time(health.started_ms));
+    if (for_ready ? health.ready : health.live) {
+        reply_json(reply, 200, body);
+        return;
+    }
+    reply_problem(reply, PROBLEM_NOT_READY, "%s",
+                  !for_ready                 ? "The server's loop does not run"
+                  : health.reason[0] != '\0' ? health.reason
+                                             : "No reason is known");
+    if (body != NULL && reply->body != NULL)
+        json_object_update_missing(reply->body, body);
+    json_decref(body);
+}
+
+void handle_livez(struct call *call, struct reply *reply)
+{
+    reply_health(call, reply, false);
+}
+
+void handle_readyz(struct call *call, struct reply *reply)
+{
+    reply_health(call, reply, true);
+}
