@@ -1,0 +1,60 @@
+/* config.h - the member's configuration file (libconfig syntax, deploy/config/gm-agent.conf).
+ * Reading changes nothing; every complaint names file, line and what was expected. */
+#ifndef GM_AGENT_CONFIG_H
+#define GM_AGENT_CONFIG_H
+
+#include <stdbool.h>
+
+#include "base/addr.h"
+#include "base/conf.h"
+#include "base/secret.h"
+#include "proto/ike/ike_policy.h"
+#include "proto/wire/id_payload.h"
+
+enum {
+    GM_SERVER_MAX = 16,   /* key servers in the list */
+    GM_LAN_MAX = 8,       /* devices towards the protected hosts */
+    GM_DEVICE_MAX = 16,   /* bytes with NUL of a device name (IFNAMSIZ) */
+    GM_TUN_NAME_MAX = 14, /* bytes with NUL: one letter is added for the guard device */
+    GM_NAME_MAX = 64,     /* bytes with NUL of the group's name */
+    GM_PATH_MAX = 108,    /* bytes with NUL of a socket path (sun_path) */
+};
+
+enum gm_backend {
+    GM_BACKEND_USER, /* TUN and raw ESP */
+    GM_BACKEND_NONE, /* keys are fetched and kept current, packets are not touched */
+};
+
+struct gm_datapath_config {
+    enum gm_backend backend;
+    char wan[GM_DEVICE_MAX];
+    char lan[GM_LAN_MAX][GM_DEVICE_MAX];
+    size_t lan_count;
+    char tun[GM_DEVICE_MAX];
+    uint32_t mtu; /* bytes; 0: WAN MTU less the ESP overhead */
+};
+
+struct gm_config {
+    char group_name[GM_NAME_MAX];
+    struct identity group;
+    struct endpoint servers[GM_SERVER_MAX];
+    size_t server_count;
+    struct endpoint local;
+    struct secret psk;
+    struct ike_policy ike;
+    struct gm_datapath_config datapath;
+    char status_socket[GM_PATH_MAX];
+    uint32_t ack_jitter_ms;
+    uint32_t reregister_before_s;
+    uint32_t retry_first_s;
+    uint32_t retry_max_s;
+    uint32_t request_timeout_s;
+    uint32_t retransmit_ms;
+    bool accept_dialect;
+};
+
+/* E_CONFIG with error filled; *out is then wiped. */
+err_t gm_config_load(struct gm_config *out, const char *path, struct conf_error *error) MUST_USE;
+void gm_config_close(struct gm_config *config); /* wipes; fine on a zeroed struct */
+
+#endif

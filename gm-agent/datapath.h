@@ -1,0 +1,88 @@
+/* datapath.h - what every data path back end does, as one interface. The agent tells the whole wanted state;
+ * a back end finds out what that changes. Fail-close: without a key to send on, protected packets are dropped
+ * and counted, never sent in clear; selectors stay while keys are missing. */
+#ifndef GM_AGENT_DATAPATH_H
+#define GM_AGENT_DATAPATH_H
+
+#include <stdbool.h>
+
+#include "gm-agent/config.h"
+#include "gm-agent/tek_table.h"
+
+enum {
+    DATAPATH_FD_MAX = 4, /* descriptors that a back end wants to be polled */
+};
+
+/* Borrowed for the time of the call. */
+struct datapath_state {
+    const struct selector *selectors; /* what is protected; both ways: "src behind us" and "dst behind us" */
+    size_t selector_count;
+    const struct tek *in[TEK_TABLE_MAX];
+    size_t in_count;
+    const struct tek *out; /* one of in, or NULL: nothing may be sent */
+    uint16_t sid_bits;     /* sender ids for counter modes (RFC 6054); 0: none */
+    const uint32_t *sids;
+    size_t sid_count;
+};
+
+/* One kind of event in the data path, with who was first and last. Addresses are IPv4 octets. */
+struct datapath_counter {
+    uint64_t count;
+    uint64_t first_ms; /* wall clock */
+    uint64_t last_ms;
+    uint8_t first_src[4], first_dst[4];
+    uint8_t last_src[4], last_dst[4];
+};
+
+enum datapath_counter_id {
+    DP_ENCAPS,       /* packets put into ESP and handed to the WAN */
+    DP_ENCRYPT,      /* of which sealed without an error */
+    DP_DECAPS,       /* ESP packets taken apart and handed to the LAN */
+    DP_DECRYPT,      /* ESP packets that opened */
+    DP_VERIFY_ERROR, /* the ICV did not match */
+    DP_INVALID_SPI,
+    DP_REPLAY,    /* not checked by this back end: always 0 */
+    DP_NO_POLICY, /* decrypted, but not matched by a selector, or outer and inner address differ */
+    DP_NOT_IPSEC, /* clear packets from the WAN that policy wants protected */
+    DP_NO_KEY,    /* protected packets without a key (or sender id) to send on */
+    DP_MALFORMED,
+    DP_BYPASS, /* of the prefixes, but not of the ports of a selector: passed on in clear */
+    DP_SEND_ERROR,
+    DP_COUNTER_COUNT,
+};
+
+const char *datapath_counter_name(enum datapath_counter_id id); /* "encaps", "no_key" ...: static */
+
+struct datapath;
+
+struct datapath_ops {
+    const char *name;
+    /* Can this back end do the policy at all? E_UNSUPPORTED and why as text (static) if not. Pure. */
+    err_t (*check)(const struct group_policy *policy, const char **why);
+    /* Make the state so. On an error the old state is kept as far as the kernel lets it. */
+    err_t (*apply)(struct datapath *datapath, const struct datapath_state *state, const char **why);
+    /* Descriptors to poll for reading; returns how many. They stay the same until close. */
+    size_t (*fds)(const struct datapath *datapath, int out[DATAPATH_FD_MAX]);
+    /* One of them is readable: handle a bounded batch. */
+    void (*ready)(struct datapath *datapath, int fd);
+    const struct datapath_counter *(*counters)(
+        const struct datapath *datapath); /* DP_COUNTER_COUNT of them */
+    /* Removes routes and rules, closes, wipes. NULL is fine. */
+    void (*close)(struct datapath *datapath);
+};
+
+/* The first member of every back end's struct. */
+struct datapath {
+    const struct datapath_ops *ops;
+};
+
+/* A back end as configured. Needs CAP_NET_ADMIN and CAP_NET_RAW for "user". E_PERMISSION, E_NOT_FOUND (a
+ * device), E_IO, E_NO_MEMORY, with why (static text). */
+err_t datapath_open(const struct gm_datapath_config *config, struct datapath **out,
+                    const char **why) MUST_USE;
+err_t datapath_user_open(const struct gm_datapath_config *config, struct datapath **out,
+                         const char **why) MUST_USE;
+/* Policies that the user back end can do; also used for "none", so that both refuse the same. */
+err_t datapath_user_check(const struct group_policy *policy, const char **why);
+
+#endif

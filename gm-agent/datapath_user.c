@@ -1,0 +1,348 @@
+/* datapath_user.c - the user back end: TUN on one side, raw ESP on the other, esp_path between them. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/event.h"
+#include "gm-agent/esp_path.h"
+#include "gm-agent/steer.h"
+#include "gm-agent/tun.h"
+
+enum {
+    BATCH = 64,              /* packets in one go */
+    BATCHES_MAX = 8,         /* goes before other descriptors have their turn */
+    PACKET_MAX = 10240,      /* octets: a TUN of at most 9000, and ESP around it */
+    SOCKET_BUFFER = 4 << 20, /* octets */
+    LOG_INTERVAL_MS = 10000, /* one line of each kind in so long */
+};
+
+struct user_datapath {
+    struct datapath base;
+    const struct gm_datapath_config *config;
+    struct esp_path path;
+    struct netlink_route *netlink;
+    struct steer steer;
+    uint32_t tun_index;
+    uint32_t tun_mtu;
+    int tun;
+    int guard;
+    int wan_out; /* raw, headers are ours */
+    int wan_in;  /* raw ESP */
+    uint64_t logged_ms[DP_COUNTER_COUNT];
+    size_t queued; /* packets in out, to be sent */
+    uint8_t in[BATCH][PACKET_MAX];
+    uint8_t out[BATCH][PACKET_MAX];
+    size_t out_len[BATCH];
+};
+
+err_t datapath_user_check(const struct group_policy *policy, const char **why)
+{
+    *why = NULL;
+    for (size_t i = 0; i < policy->selector_count; i++)
+        if (policy->selectors[i].src.addr.family != AF_INET ||
+            policy->selectors[i].dst.addr.family != AF_INET)
+            *why = "IPv6 selectors are not supported by this data path";
+    for (size_t i = 0; i < policy->selector_count; i++)
+        if (addr_is_multicast(&policy->selectors[i].dst.addr))
+            *why = "multicast selectors are not supported by this data path";
+    for (size_t i = 0; i < policy->tek_count; i++)
+        if (esp_key_len(&policy->teks[i].suite) == 0)
+            *why = "a transform that this data path does not have";
+    return *why == NULL ? E_OK : E_UNSUPPORTED;
+}
+
+/* One line of each kind now and then; the counters have all of them. */
+static void log_note(struct user_datapath *dp, const struct esp_note *note)
+{
+    char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
+    uint64_t now_ms = clock_mono_ms(&clock_system);
+    if (dp->logged_ms[note->why] != 0 && now_ms - dp->logged_ms[note->why] < LOG_INTERVAL_MS)
+        return;
+    dp->logged_ms[note->why] = now_ms;
+    struct addr source = addr_v4(note->src[0], note->src[1], note->src[2], note->src[3]);
+    struct addr target = addr_v4(note->dst[0], note->dst[1], note->dst[2], note->dst[3]);
+    addr_format(&source, src);
+    addr_format(&target, dst);
+    if (note->why == DP_INVALID_SPI)
+        event(RECVD_PKT_INV_SPI, dst, note->spi, src);
+    else if (note->why == DP_VERIFY_ERROR)
+        event(RECVD_PKT_MAC_ERR, note->spi, src, dst);
+    else if (note->why == DP_NOT_IPSEC)
+        event(RECVD_PKT_NOT_IPSEC, dst, src, note->protocol);
+}
+
+static void flush_wan(struct user_datapath *dp)
+{
+    struct mmsghdr messages[BATCH];
+    struct iovec parts[BATCH];
+    struct sockaddr_in to[BATCH];
+    memset(messages, 0, sizeof(messages));
+    memset(to, 0, sizeof(to));
+    for (size_t i = 0; i < dp->queued; i++) {
+        parts[i] = (struct iovec){dp->out[i], dp->out_len[i]};
+        to[i].sin_family = AF_INET;
+        memcpy(&to[i].sin_addr, dp->out[i] + 16, 4);
+        messages[i].msg_hdr.msg_name = &to[i];
+        messages[i].msg_hdr.msg_namelen = sizeof(to[i]);
+        messages[i].msg_hdr.msg_iov = &parts[i];
+        messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    for (size_t done = 0; done < dp->queued;) {
+        int sent = sendmmsg(dp->wan_out, messages + done, (unsigned)(dp->queued - done), MSG_DONTWAIT);
+        if (sent > 0) {
+            done += (size_t)sent;
+            continue;
+        }
+        if (sent < 0 && errno == EINTR)
+            continue;
+        esp_path_count(&dp->path, DP_SEND_ERROR, dp->out[done] + 12, dp->out[done] + 16);
+        done++; /* that one is lost, as on a full link */
+    }
+    dp->queued = 0;
+}
+
+static void queue_wan(struct user_datapath *dp, size_t len)
+{
+    dp->out_len[dp->queued++] = len;
+    if (dp->queued == BATCH)
+        flush_wan(dp);
+}
+
+/* One batch from the protected side. False: nothing is left. */
+static bool from_lan(struct user_datapath *dp)
+{
+    for (unsigned i = 0; i < BATCH; i++) {
+        ssize_t got = read(dp->tun, dp->in[0], PACKET_MAX);
+        if (got <= 0)
+            return false;
+        struct esp_note note;
+        size_t len = 0;
+        struct bytes packet = {dp->in[0], (size_t)got};
+        switch (esp_path_encapsulate(&dp->path, packet, dp->out[dp->queued], PACKET_MAX, &len, &note)) {
+        case ESP_TO_WAN:
+            queue_wan(dp, len);
+            break;
+        case ESP_PASS: /* of the prefixes, but not of the ports that the policy names */
+            memcpy(dp->out[dp->queued], packet.data, packet.len);
+            queue_wan(dp, packet.len);
+            break;
+        case ESP_DROP:
+            log_note(dp, &note);
+            break;
+        case ESP_TO_LAN:
+        case ESP_IGNORE:
+            break;
+        }
+    }
+    return true;
+}
+
+static void to_lan(struct user_datapath *dp, const uint8_t *packet, size_t len)
+{
+    if (write(dp->tun, packet, len) < 0)
+        esp_path_count(&dp->path, DP_SEND_ERROR, packet + 12, packet + 16);
+}
+
+static bool from_wan(struct user_datapath *dp)
+{
+    struct mmsghdr messages[BATCH];
+    struct iovec parts[BATCH];
+    memset(messages, 0, sizeof(messages));
+    for (size_t i = 0; i < BATCH; i++) {
+        parts[i] = (struct iovec){dp->in[i], PACKET_MAX};
+        messages[i].msg_hdr.msg_iov = &parts[i];
+        messages[i].msg_hdr.msg_iovlen = 1;
+    }
+    int got = recvmmsg(dp->wan_in, messages, BATCH, MSG_DONTWAIT, NULL);
+    for (int i = 0; i < got; i++) {
+        struct esp_note note;
+        size_t len = 0;
+        struct bytes packet = {dp->in[i], messages[i].msg_len};
+        enum esp_verdict verdict =
+            esp_path_decapsulate(&dp->path, packet, dp->out[0], PACKET_MAX, &len, &note);
+        if (verdict == ESP_TO_LAN)
+            to_lan(dp, dp->out[0], len);
+        else if (verdict == ESP_DROP)
+            log_note(dp, &note);
+    }
+    return got == BATCH;
+}
+
+static bool from_guard(struct user_datapath *dp)
+{
+    for (unsigned i = 0; i < BATCH; i++) {
+        ssize_t got = read(dp->guard, dp->in[0], PACKET_MAX);
+        if (got <= 0)
+            return false;
+        struct esp_note note;
+        enum esp_verdict verdict = esp_path_guard(&dp->path, (struct bytes){dp->in[0], (size_t)got}, &note);
+        if (verdict == ESP_PASS)
+            to_lan(dp, dp->in[0], (size_t)got);
+        else if (verdict == ESP_DROP)
+            log_note(dp, &note);
+    }
+    return true;
+}
+
+static void user_ready(struct datapath *datapath, int fd)
+{
+    struct user_datapath *dp = (struct user_datapath *)datapath;
+    bool (*batch)(struct user_datapath *) = fd == dp->tun      ? from_lan
+                                            : fd == dp->wan_in ? from_wan
+                                                               : from_guard;
+    for (unsigned i = 0; i < BATCHES_MAX && batch(dp); i++)
+        ;
+    flush_wan(dp);
+}
+
+static size_t user_fds(const struct datapath *datapath, int out[DATAPATH_FD_MAX])
+{
+    const struct user_datapath *dp = (const struct user_datapath *)datapath;
+    out[0] = dp->tun;
+    out[1] = dp->wan_in;
+    out[2] = dp->guard;
+    return 3;
+}
+
+/* The TUN is as long as a clear packet may be, so that the kernel tells hosts in time (fragmentation needed).
+ */
+static err_t set_mtu(struct user_datapath *dp)
+{
+    struct link_info wan;
+    uint32_t mtu = dp->config->mtu;
+    if (mtu == 0) {
+        err_t err = netlink_link_info(dp->netlink, dp->config->wan, &wan);
+        if (err != E_OK)
+            return err;
+        mtu = (uint32_t)esp_path_inner_mtu(&dp->path, wan.mtu < PACKET_MAX ? wan.mtu : PACKET_MAX);
+    }
+    if (mtu == dp->tun_mtu)
+        return E_OK;
+    err_t err = netlink_link_set(dp->netlink, dp->tun_index, mtu, true);
+    if (err == E_OK)
+        dp->tun_mtu = mtu;
+    return err;
+}
+
+static err_t user_apply(struct datapath *datapath, const struct datapath_state *state, const char **why)
+{
+    struct user_datapath *dp = (struct user_datapath *)datapath;
+    *why = NULL;
+    err_t err = esp_path_apply(&dp->path, state);
+    if (err != E_OK) {
+        *why = "the keys cannot be used";
+        return err;
+    }
+    /* Selectors and keys are in place before the rules that lead packets to them. */
+    err = steer_apply(&dp->steer, state);
+    if (err != E_OK) {
+        *why = "the kernel refused policy rules";
+        return err;
+    }
+    err = set_mtu(dp);
+    if (err != E_OK)
+        *why = "the MTU of the TUN cannot be set";
+    return err;
+}
+
+static const struct datapath_counter *user_counters(const struct datapath *datapath)
+{
+    return ((const struct user_datapath *)datapath)->path.counters;
+}
+
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+static void user_close(struct datapath *datapath)
+{
+    struct user_datapath *dp = (struct user_datapath *)datapath;
+    steer_close(&dp->steer);
+    netlink_route_close(dp->netlink);
+    close_fd(dp->tun);
+    close_fd(dp->guard);
+    close_fd(dp->wan_in);
+    close_fd(dp->wan_out);
+    esp_path_close(&dp->path);
+    free(dp);
+}
+
+static const struct datapath_ops user_ops = {
+    .name = "user",
+    .check = datapath_user_check,
+    .apply = user_apply,
+    .fds = user_fds,
+    .ready = user_ready,
+    .counters = user_counters,
+    .close = user_close,
+};
+
+static err_t raw_socket(const char *device, int protocol, int option, int *out)
+{
+    int size = SOCKET_BUFFER;
+    *out = socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+    if (*out < 0)
+        return errno == EPERM ? E_PERMISSION : E_IO;
+    if (setsockopt(*out, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device) + 1) != 0)
+        return errno == EPERM ? E_PERMISSION : E_NOT_FOUND;
+    if (setsockopt(*out, SOL_SOCKET, option, &size, sizeof(size)) != 0)
+        return E_PERMISSION;
+    return E_OK;
+}
+
+static err_t open_devices(struct user_datapath *dp, const char **why)
+{
+    char guard_name[GM_DEVICE_MAX + 1];
+    struct link_info lo, tun, guard, wan;
+    snprintf(guard_name, sizeof(guard_name), "%sg", dp->config->tun);
+    err_t err;
+    *why = "the TUN device cannot be made";
+    if ((err = tun_open(dp->config->tun, &dp->tun)) != E_OK ||
+        (err = tun_open(guard_name, &dp->guard)) != E_OK)
+        return err;
+    tun_relax(dp->config->tun);
+    tun_relax(guard_name);
+    *why = "a raw socket on the WAN device cannot be opened";
+    if ((err = raw_socket(dp->config->wan, IPPROTO_RAW, SO_SNDBUFFORCE, &dp->wan_out)) != E_OK ||
+        (err = raw_socket(dp->config->wan, IPPROTO_ESP, SO_RCVBUFFORCE, &dp->wan_in)) != E_OK)
+        return err;
+    *why = "the devices cannot be set up by netlink";
+    if ((err = netlink_route_open(&dp->netlink)) != E_OK ||
+        (err = netlink_link_info(dp->netlink, dp->config->wan, &wan)) != E_OK ||
+        (err = netlink_link_info(dp->netlink, "lo", &lo)) != E_OK ||
+        (err = netlink_link_info(dp->netlink, dp->config->tun, &tun)) != E_OK ||
+        (err = netlink_link_info(dp->netlink, guard_name, &guard)) != E_OK ||
+        (err = netlink_link_set(dp->netlink, guard.index, wan.mtu, true)) != E_OK)
+        return err;
+    dp->tun_index = tun.index;
+    if ((err = set_mtu(dp)) != E_OK)
+        return err;
+    *why = "policy tables cannot be set up by netlink";
+    return steer_open(&dp->steer, dp->netlink, dp->config, lo.index, tun.index, guard.index);
+}
+
+err_t datapath_user_open(const struct gm_datapath_config *config, struct datapath **out, const char **why)
+{
+    struct user_datapath *dp = calloc(1, sizeof(*dp));
+    *out = NULL;
+    *why = NULL;
+    if (dp == NULL)
+        return E_NO_MEMORY;
+    dp->base.ops = &user_ops;
+    dp->config = config;
+    dp->tun = dp->guard = dp->wan_in = dp->wan_out = -1;
+    esp_path_init(&dp->path, &rng_system, &clock_system);
+    err_t err = open_devices(dp, why);
+    if (err != E_OK) {
+        user_close(&dp->base);
+        return err;
+    }
+    *out = &dp->base;
+    return E_OK;
+}

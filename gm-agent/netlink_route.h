@@ -1,0 +1,53 @@
+/* netlink_route.h - links, policy rules and routes over rtnetlink (libmnl): what the user data path asks of
+ * the kernel. Every request waits for its acknowledgement; no shell. All that is ours carries
+ * NETLINK_ROUTE_PROTOCOL and tables of our own, so that leftovers of a killed agent are found again. Needs
+ * CAP_NET_ADMIN. */
+#ifndef GM_AGENT_NETLINK_ROUTE_H
+#define GM_AGENT_NETLINK_ROUTE_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+
+enum {
+    NETLINK_ROUTE_PROTOCOL =
+        84, /* rtm_protocol / FRA_PROTOCOL of ours (8-bit, not one of the assigned ones) */
+};
+
+struct netlink_route; /* a socket */
+
+struct link_info {
+    uint32_t index;
+    uint32_t mtu;
+    bool up;
+};
+
+/* "packets that come in on iif from src to dst [of protocol]: look into table". IPv4. */
+struct route_rule {
+    char iif[IF_NAMESIZE];
+    struct prefix src;
+    struct prefix dst;
+    uint8_t ip_protocol; /* 0: any */
+    uint32_t priority;
+    uint32_t table;
+};
+
+err_t netlink_route_open(struct netlink_route **out) MUST_USE; /* E_IO, E_NO_MEMORY */
+void netlink_route_close(struct netlink_route *netlink);       /* NULL is fine */
+
+/* All return E_OK, E_PERMISSION, E_NOT_FOUND (no such device or entry), E_EXISTS, E_TIMEOUT or E_IO. */
+err_t netlink_link_info(struct netlink_route *netlink, const char *name, struct link_info *out) MUST_USE;
+err_t netlink_link_set(struct netlink_route *netlink, uint32_t index, uint32_t mtu, bool up) MUST_USE;
+/* The only route of a table: everything out of the device, or everything delivered here (local). */
+err_t netlink_table_default(struct netlink_route *netlink, uint32_t table, uint32_t index,
+                            bool local) MUST_USE;
+err_t netlink_table_flush(struct netlink_route *netlink, uint32_t table) MUST_USE;
+err_t netlink_rule_add(struct netlink_route *netlink, const struct route_rule *rule) MUST_USE;
+err_t netlink_rule_delete(struct netlink_route *netlink, const struct route_rule *rule) MUST_USE;
+/* Deletes our rules that lead into tables first..last, whoever left them. */
+err_t netlink_rules_flush(struct netlink_route *netlink, uint32_t first, uint32_t last) MUST_USE;
+bool route_rule_equal(const struct route_rule *a, const struct route_rule *b);
+
+#endif

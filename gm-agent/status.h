@@ -1,0 +1,41 @@
+/* status.h - what "gm-agent show ..." prints: text with the labels, order and spacing of IOS, so that
+ * people's parsers read it, or JSON. Pure. Never a key. */
+#ifndef GM_AGENT_STATUS_H
+#define GM_AGENT_STATUS_H
+
+#include "gm-agent/agent.h"
+
+enum {
+    STATUS_ANSWER_MAX = 256 << 10, /* bytes with NUL of an answer */
+    STATUS_COMMAND_MAX = 128,      /* bytes with NUL of a command */
+};
+
+enum status_command {
+    STATUS_UNKNOWN,
+    STATUS_SHOW_GDOI,
+    STATUS_SHOW_GM,
+    STATUS_SHOW_REKEY,
+    STATUS_SHOW_IPSEC,
+    STATUS_CLEAR,
+};
+
+struct status_view {
+    const struct agent *agent;
+    const struct datapath_counter *counters; /* DP_COUNTER_COUNT */
+    const char *backend;
+    uint64_t now_ms; /* monotonic */
+};
+
+/* "show crypto gdoi", "show crypto gdoi gm", "show crypto gdoi gm rekey", "show crypto ipsec sa", "clear
+ * crypto gdoi"; words are divided by blanks; a last word "json" asks for JSON. */
+enum status_command status_parse(const char *line, bool *json);
+/* NUL-ended, cut at cap. Returns the length. CLEAR and UNKNOWN have answers too: what was done is up to the
+ * caller. */
+size_t status_text(const struct status_view *view, enum status_command command, char *out, size_t cap);
+size_t status_json(const struct status_view *view, enum status_command command, char *out, size_t cap);
+
+/* Shared by both forms. */
+const char *status_transform(const struct esp_suite *suite, char out[64]);
+uint64_t status_left_s(uint64_t at_ms, uint64_t now_ms); /* 0 when it is over or never */
+
+#endif

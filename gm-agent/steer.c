@@ -1,0 +1,151 @@
+/* steer.c - policy rules for the selectors. */
+#include "gm-agent/steer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gm-agent/ip_packet.h"
+
+/* FNV-1a of the name: the same after a restart, and another one for another agent of this machine. */
+uint32_t steer_first_table(const char *tun)
+{
+    uint32_t hash = 2166136261u;
+    for (; *tun != '\0'; tun++)
+        hash = (hash ^ (uint8_t)*tun) * 16777619u;
+    return 0x47000000u | (hash & 0x00fffffcu);
+}
+
+static void add(struct route_rule out[STEER_RULE_MAX], size_t *count, const struct route_rule *rule)
+{
+    for (size_t i = 0; i < *count; i++)
+        if (route_rule_equal(&out[i], rule))
+            return;
+    if (*count < STEER_RULE_MAX)
+        out[(*count)++] = *rule;
+}
+
+/* Ports are not matched here: a rule would miss the fragments behind the first. The packet path decides them.
+ */
+static struct route_rule rule_for(const struct selector *selector, const char *iif)
+{
+    struct route_rule rule = {.src = selector->src, .dst = selector->dst, .ip_protocol = selector->protocol};
+    snprintf(rule.iif, sizeof(rule.iif), "%s", iif);
+    return rule;
+}
+
+size_t steer_rules(const struct gm_datapath_config *config, uint32_t tables,
+                   const struct datapath_state *state, struct route_rule out[STEER_RULE_MAX])
+{
+    size_t count = 0;
+    for (size_t i = 0; i < state->selector_count; i++) {
+        const struct selector *selector = &state->selectors[i];
+        struct route_rule rule = rule_for(selector, config->wan);
+        rule.priority = STEER_PRIORITY_GUARD;
+        rule.table = tables + STEER_TABLE_GUARD;
+        add(out, &count, &rule);
+        rule.priority = STEER_PRIORITY_IN;
+        rule.table = tables + STEER_TABLE_IN;
+        rule.ip_protocol = IP_PROTOCOL_ESP;
+        add(out, &count, &rule);
+        for (size_t k = 0; k < config->lan_count; k++) {
+            rule = rule_for(selector, config->lan[k]);
+            rule.priority = STEER_PRIORITY_OUT;
+            rule.table = tables + STEER_TABLE_OUT;
+            add(out, &count, &rule);
+        }
+    }
+    return count;
+}
+
+static err_t clear_leftovers(struct steer *steer)
+{
+    err_t err = netlink_rules_flush(steer->netlink, steer->tables, steer->tables + STEER_TABLE_COUNT - 1);
+    for (uint32_t i = 0; i < STEER_TABLE_COUNT && err == E_OK; i++)
+        err = netlink_table_flush(steer->netlink, steer->tables + i);
+    return err;
+}
+
+err_t steer_open(struct steer *steer, struct netlink_route *netlink, const struct gm_datapath_config *config,
+                 uint32_t lo, uint32_t tun, uint32_t guard)
+{
+    memset(steer, 0, sizeof(*steer));
+    steer->netlink = netlink;
+    steer->config = config;
+    steer->tables = steer_first_table(config->tun);
+    steer->rules = calloc(STEER_RULE_MAX, sizeof(*steer->rules));
+    if (steer->rules == NULL)
+        return E_NO_MEMORY;
+    err_t err = clear_leftovers(steer);
+    if (err == E_OK)
+        err = netlink_table_default(netlink, steer->tables + STEER_TABLE_IN, lo, true);
+    if (err == E_OK)
+        err = netlink_table_default(netlink, steer->tables + STEER_TABLE_GUARD, guard, false);
+    if (err == E_OK)
+        err = netlink_table_default(netlink, steer->tables + STEER_TABLE_OUT, tun, false);
+    if (err != E_OK)
+        steer_close(steer);
+    return err;
+}
+
+static bool listed(const struct route_rule *rules, size_t count, const struct route_rule *rule)
+{
+    for (size_t i = 0; i < count; i++)
+        if (route_rule_equal(&rules[i], rule))
+            return true;
+    return false;
+}
+
+static err_t swap_rules(struct steer *steer, const struct route_rule *wanted, size_t count)
+{
+    size_t added = 0;
+    err_t err = E_OK;
+    for (; added < count; added++) {
+        if (listed(steer->rules, steer->count, &wanted[added]))
+            continue;
+        err = netlink_rule_add(steer->netlink, &wanted[added]);
+        if (err != E_OK && err != E_EXISTS)
+            break;
+        err = E_OK;
+    }
+    const struct route_rule *obsolete = err == E_OK ? steer->rules : wanted;
+    const struct route_rule *kept = err == E_OK ? wanted : steer->rules;
+    size_t obsolete_count = err == E_OK ? steer->count : added;
+    size_t kept_count = err == E_OK ? count : steer->count;
+    for (size_t i = 0; i < obsolete_count; i++) {
+        if (listed(kept, kept_count, &obsolete[i]))
+            continue;
+        err_t gone = netlink_rule_delete(steer->netlink, &obsolete[i]);
+        if (gone != E_OK && gone != E_NOT_FOUND && err == E_OK)
+            err = gone;
+    }
+    return err;
+}
+
+err_t steer_apply(struct steer *steer, const struct datapath_state *state)
+{
+    struct route_rule *wanted = calloc(STEER_RULE_MAX, sizeof(*wanted));
+    if (wanted == NULL)
+        return E_NO_MEMORY;
+    size_t count = steer_rules(steer->config, steer->tables, state, wanted);
+    err_t err = swap_rules(steer, wanted, count);
+    if (err == E_OK) {
+        free(steer->rules);
+        steer->rules = wanted;
+        steer->count = count;
+    } else {
+        free(wanted);
+    }
+    return err;
+}
+
+void steer_close(struct steer *steer)
+{
+    if (steer->rules == NULL)
+        return;
+    /* What the flush cannot do now, the next start does. */
+    if (clear_leftovers(steer) != E_OK)
+        steer->count = 0;
+    free(steer->rules);
+    memset(steer, 0, sizeof(*steer));
+}

@@ -1,0 +1,43 @@
+/* steer.h - leads packets into the user data path by policy rules, and takes exactly those away again.
+ * Three tables of our own, chosen by the TUN's name:
+ *   in     WAN, protocol 50, selector's addresses -> delivered here (raw ESP socket)
+ *   guard  WAN, the rest of the selector          -> guard TUN: clear packets that must not pass
+ *   out    each LAN device, the selector          -> TUN: to be encrypted
+ * Decrypted packets come in on the TUN and match none of them; so does all that the machine itself sends. */
+#ifndef GM_AGENT_STEER_H
+#define GM_AGENT_STEER_H
+
+#include "gm-agent/datapath.h"
+#include "gm-agent/netlink_route.h"
+
+enum {
+    STEER_RULE_MAX = POLICY_SELECTOR_MAX * (GM_LAN_MAX + 2),
+    STEER_PRIORITY_IN = 8480, /* ip rule preferences: behind local (0), before main (32766) */
+    STEER_PRIORITY_GUARD = 8481,
+    STEER_PRIORITY_OUT = 8482,
+};
+
+enum steer_table { STEER_TABLE_IN, STEER_TABLE_GUARD, STEER_TABLE_OUT, STEER_TABLE_COUNT };
+
+struct steer {
+    struct netlink_route *netlink;
+    const struct gm_datapath_config *config;
+    uint32_t tables;          /* number of the first */
+    struct route_rule *rules; /* STEER_RULE_MAX, heap */
+    size_t count;
+};
+
+/* Clears leftovers and fills the tables. lo, tun, guard: device indices. E_NO_MEMORY and those of
+ * netlink_route.h. */
+err_t steer_open(struct steer *steer, struct netlink_route *netlink, const struct gm_datapath_config *config,
+                 uint32_t lo, uint32_t tun, uint32_t guard) MUST_USE;
+/* New rules first, then the old ones go: no moment without protection. On an error the new ones go again. */
+err_t steer_apply(struct steer *steer, const struct datapath_state *state) MUST_USE;
+void steer_close(struct steer *steer);
+/* The rules for a policy, without duplicates (selectors that differ in ports are one); returns how many.
+ * Pure. */
+size_t steer_rules(const struct gm_datapath_config *config, uint32_t tables,
+                   const struct datapath_state *state, struct route_rule out[STEER_RULE_MAX]);
+uint32_t steer_first_table(const char *tun);
+
+#endif

@@ -1,0 +1,62 @@
+/* tun.c - /dev/net/tun. */
+#include "gm-agent/tun.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+err_t tun_open(const char *name, int *out)
+{
+    struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI};
+    if (strlen(name) >= sizeof(request.ifr_name))
+        return E_RANGE;
+    memcpy(request.ifr_name, name, strlen(name));
+    int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return errno == EACCES || errno == EPERM ? E_PERMISSION : E_UNSUPPORTED;
+    if (ioctl(fd, TUNSETIFF, &request) != 0) {
+        int number = errno;
+        close(fd);
+        return number == EPERM ? E_PERMISSION : number == EBUSY || number == EINVAL ? E_EXISTS : E_IO;
+    }
+    *out = fd;
+    return E_OK;
+}
+
+static void write_switch(const char *path, const char *value)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return; /* that protocol is not there */
+    if (write(fd, value, strlen(value)) < 0 && errno == EACCES)
+        fprintf(stderr, "gm-agent: %s cannot be set\n", path);
+    close(fd);
+}
+
+static char read_switch(const char *path)
+{
+    char value = '0';
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return value;
+    if (read(fd, &value, 1) != 1)
+        value = '0';
+    close(fd);
+    return value;
+}
+
+void tun_relax(const char *name)
+{
+    char path[128];
+    /* The kernel takes the larger of "all" and the device's: 1 strict, 2 loose. */
+    char all = read_switch("/proc/sys/net/ipv4/conf/all/rp_filter");
+    snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/rp_filter", name);
+    write_switch(path, all == '0' ? "0" : "2");
+    snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
+    write_switch(path, "1");
+}

@@ -1,0 +1,14 @@
+/* tun.h - TUN devices, and the per-device switches that have no netlink form. */
+#ifndef GM_AGENT_TUN_H
+#define GM_AGENT_TUN_H
+
+#include "base/err.h"
+
+/* A non-blocking descriptor without packet information. The device goes when it is closed. E_PERMISSION,
+ * E_EXISTS (in use), E_UNSUPPORTED (no TUN in this kernel), E_IO. */
+err_t tun_open(const char *name, int *out) MUST_USE;
+/* Decrypted packets come in here with sources that are reached by the WAN: reverse-path filtering must be off
+ * or, if the machine wants it everywhere, loose. No IPv6 address either. */
+void tun_relax(const char *name);
+
+#endif
