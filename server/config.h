@@ -1,0 +1,66 @@
+/* config.h - ksd.conf as a struct: read in one go, checked in full, nothing changed when it is wrong.
+ * Every error names file, line and what was expected (base/conf.h). The file holds pre-shared keys:
+ * config_free wipes. */
+#ifndef SERVER_CONFIG_H
+#define SERVER_CONFIG_H
+
+#include "base/conf.h"
+#include "base/secret.h"
+#include "proto/ike/ike_policy.h"
+#include "storage/record.h"
+
+enum {
+    CONFIG_PATH_MAX = CONF_TEXT_MAX,
+    LIFETIME_MIN_S = 300,
+    LIFETIME_MAX_S = 2592000,
+    LIFETIME_SHORT_MIN_S = 5, /* with short_lifetimes */
+    RETRANSMIT_MIN_S = 10,
+    RETRANSMIT_MAX_S = 60,
+    RETRANSMIT_COUNT_MAX = 10,
+    DELAY_MAX_S = 3600, /* ATD and DTD */
+    HALF_OPEN_DEFAULT = 1024,
+    HALF_OPEN_LIMIT = 65536,
+    RATE_DEFAULT = 20,
+    RATE_BURST_DEFAULT = 60,
+    RATE_LIMIT = 100000,
+    IKE_LIFETIME_MIN_S = 60,
+    IKE_LIFETIME_CONFIG_S = 1200, /* when the file says nothing */
+    API_PORT_DEFAULT = 8480,
+    SECRET_FILE_MAX = 1024, /* octets of a secret_file, line end included */
+};
+
+struct config_psk {
+    struct prefix peer;
+    struct secret secret;
+};
+
+struct ksd_config {
+    char path[CONFIG_PATH_MAX];
+    struct endpoint listen; /* UDP */
+    char data_dir[CONFIG_PATH_MAX];
+    char node_key_file[CONFIG_PATH_MAX];
+    struct endpoint api;
+    struct ike_policy ike;
+    uint32_t half_open_max;
+    uint32_t rate_per_s;
+    uint32_t rate_burst;
+    enum sign_alg sign_alg;
+    uint16_t sign_bits; /* RSA */
+    struct config_psk *psks;
+    size_t psk_count;
+    struct group_config *groups;
+    size_t group_count;
+};
+
+/* E_CONFIG with error filled; E_NO_MEMORY. */
+err_t config_read(struct ksd_config **out, const char *path, struct conf_error *error) MUST_USE;
+void config_free(struct ksd_config *config); /* NULL is fine */
+
+/* One entry of the list 'groups'. sign_alg: RFC 4754 ties the hash to the curve. */
+err_t config_group_read(const struct conf_node *node, enum sign_alg sign_alg, struct group_config *out,
+                        struct conf_error *error) MUST_USE;
+/* The list 'psk' into config. */
+err_t config_psks_read(const struct conf_node *root, struct ksd_config *config,
+                       struct conf_error *error) MUST_USE;
+
+#endif

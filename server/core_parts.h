@@ -1,0 +1,150 @@
+/* core_parts.h - the core's inside, shared by its files: core (dispatch, time), phase1, registration,
+ * notices, rekey_engine, state_sync. Nobody else includes it. */
+#ifndef SERVER_CORE_PARTS_H
+#define SERVER_CORE_PARTS_H
+
+#include "base/event.h"
+#include "proto/ike/informational.h"
+#include "server/admission.h"
+#include "server/core.h"
+#include "server/rekey_push.h"
+
+enum {
+    DRAFT_RETRY_MS = 1000, /* after a draft that could not be made, sealed or committed */
+    DONE_RETRY_MS = 1000,  /* after a PUSH_DONE that could not be committed */
+    SYNC_RETRY_MS = 1000,  /* after a comparison with the configuration that had to stop */
+    SYNC_ROUND_MAX =
+        8, /* comparisons in a row that find a difference; then it is the configuration that is wrong */
+    SYNC_FLIGHT_MAX = 256, /* proposals of the comparison under way at once */
+    SWEEP_GAP_MS = 250,    /* between two looks for expired SAs */
+    SIGNER_MAX = 2,       /* opened signing keys: the current, and the one before for groups still under it */
+    PUSH_KEEP_MS = 60000, /* a finished push is remembered that long, for late acknowledgements */
+};
+
+/* What the core knows of a group beside the replicated state. */
+struct group_work {
+    uint32_t group_id; /* 0: free */
+    bool drafting;     /* a rekey is being made, sealed or committed */
+    bool key_missing;  /* KS_NO_RSA_KEYS was written */
+    uint64_t retry_ms; /* monotonic: no new draft before */
+    struct push_run *push;
+    bool done_proposed;  /* PUSH_DONE is on its way */
+    core_rekey_fn asked; /* an operator waits */
+    void *asked_context;
+};
+
+struct core {
+    const struct ksd_config *config;
+    const struct clock *clock;
+    const struct rng *rng;
+    struct core_ports ports;
+    uint64_t now_ms; /* of the entry that is running */
+    bool ready;
+    struct ike_policy policy; /* copied: negotiations keep a pointer to it */
+    struct ike_table table;
+    struct metrics metrics;
+    struct group_work groups[GROUP_MAX];
+    uint64_t wake_ms;
+    uint64_t sweep_ms;
+    struct signer *signers[SIGNER_MAX];
+    bool sign_key_making;
+    struct {
+        bool wanted;
+        unsigned rounds;
+        size_t in_flight;
+        bool refused;
+        uint64_t retry_ms;
+    } sync;
+    uint8_t reply[ISAKMP_MESSAGE_MAX];
+    uint8_t plain[ISAKMP_MESSAGE_MAX];
+    struct admission admission; /* large: last */
+};
+
+/* Log lines that a stranger can cause are held back when they come too often. */
+#define stranger_event(core, name, ...)                                                                      \
+    do {                                                                                                     \
+        if (core_may_log((core), EV_##name))                                                                 \
+            event(name, ##__VA_ARGS__);                                                                      \
+    } while (0)
+bool core_may_log(struct core *core, enum event_id id);
+
+static inline const struct ks_state *core_state(const struct core *core)
+{
+    return core->ports.state(core->ports.context);
+}
+static inline uint64_t core_cluster_now(const struct core *core)
+{
+    return core->ports.cluster_now_ms(core->ports.context);
+}
+static inline void core_count(struct core *core, enum metric metric)
+{
+    metrics_add(&core->metrics, metric, 1);
+}
+/* Something happened that core_tick looks at. */
+static inline void core_soon(struct core *core)
+{
+    core->wake_ms = 0;
+}
+void core_send(struct core *core, const struct ike_path *path, struct bytes datagram);
+/* A fresh, random, non-zero message id. */
+err_t core_message_id(const struct core *core, uint32_t *out) MUST_USE;
+/* May this source begin something new? Counts and logs a refusal. */
+bool core_admit(struct core *core, const struct ike_path *path);
+/* "addr" of the path's peer, without port. Returns out. */
+const char *core_peer_text(const struct ike_path *path, char out[ADDR_TEXT_MAX]);
+
+/* phase1.c */
+void phase1_datagram(struct core *core, const struct ike_path *path, const struct isakmp_header *header,
+                     struct bytes datagram);
+void phase1_job_done(struct core *core, struct job *job);
+void phase1_tick(struct core *core);
+
+/* registration.c */
+void registration_datagram(struct core *core, const struct ike_path *path, const struct isakmp_header *header,
+                           struct bytes datagram);
+
+/* notices.c */
+void notices_datagram(struct core *core, const struct ike_path *path, const struct isakmp_header *header,
+                      struct bytes body);
+/* A clear notify that answers the header, if one is due for the error. */
+void notices_refuse(struct core *core, const struct ike_path *path, const struct isakmp_header *header,
+                    uint16_t type);
+/* A notify under the SA; *out views core->reply. */
+err_t notices_protected(struct core *core, const struct isakmp_sa *sa, uint16_t type,
+                        struct bytes *out) MUST_USE;
+
+/* rekey_engine.c: drafts and signing keys; push_engine.c: what is on the wire. */
+void rekey_engine_tick(struct core *core, uint64_t *next_ms);
+void rekey_engine_job_done(struct core *core, struct job *job);
+void rekey_engine_applied(struct core *core, const struct command *command,
+                          const struct apply_result *result);
+void rekey_engine_close(struct core *core);
+struct group_work *group_work_find(struct core *core, uint32_t group_id); /* NULL: none yet */
+struct group_work *group_work_of(struct core *core,
+                                 uint32_t group_id); /* made if absent; NULL: no room (groups removed) */
+
+void push_engine_ack(struct core *core, const struct ike_path *path, struct bytes datagram);
+/* A REKEY was applied, or found going on: send its bytes. */
+void push_engine_begin(struct core *core, const struct ks_group *group);
+void push_engine_member(struct core *core, const struct ks_group *group, const struct ks_member *member);
+void push_engine_member_gone(struct core *core, uint32_t group_id, const struct ks_member *member);
+void push_engine_over(struct core *core, const struct apply_result *result);
+void push_engine_tick(struct core *core, uint64_t *next_ms);
+/* No longer primary: stop sending. */
+void push_engine_stop(struct core *core, struct group_work *work);
+
+/* signing.c */
+/* The signing key of a version, opened; NULL if the state has it not (any more). Borrowed. */
+struct signer *signing_find(struct core *core, uint32_t version);
+void signing_tick(struct core *core);
+void signing_job_done(struct core *core, struct job *job);
+void signing_applied(struct core *core, const struct command *command, const struct apply_result *result);
+void signing_close(struct core *core);
+
+/* state_sync.c */
+void state_sync_tick(struct core *core);
+void state_sync_want(struct core *core);
+/* The pre-shared key for an address, unwrapped. E_NOT_FOUND, or what the unwrapping says. */
+err_t state_psk(const struct core *core, const struct addr *peer, struct secret *out) MUST_USE;
+
+#endif

@@ -1,0 +1,349 @@
+#include "server/loop_uv.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "server/loop_uv_parts.h"
+#include "server/sandbox.h"
+
+/* ---- ports of the core ---- */
+
+static void port_send(void *context, const struct ike_path *path, struct bytes datagram)
+{
+    udp_queue(((struct server *)context)->udp, path, datagram);
+}
+
+static size_t port_send_many(void *context, const struct addr *local, struct bytes datagram,
+                             const struct endpoint *to, size_t count)
+{
+    struct server *server = context;
+    udp_flush(server->udp); /* message 4 of a member that joins goes before its push */
+    return udp_send_many(server->udp, local, datagram, to, count);
+}
+
+static err_t port_compute(void *context, struct job *job)
+{
+    return crypto_pool_submit(((struct server *)context)->pool, job);
+}
+
+static err_t port_propose(void *context, const struct command *command, cluster_done_fn done,
+                          void *done_context)
+{
+    return cluster_propose(((struct server *)context)->cluster, command, done, done_context);
+}
+
+static const struct ks_state *port_state(void *context)
+{
+    return cluster_state(((struct server *)context)->cluster);
+}
+
+static const struct wrap_key *port_wrap_key(void *context)
+{
+    return cluster_wrap_key(((struct server *)context)->cluster);
+}
+
+static bool port_is_primary(void *context)
+{
+    return cluster_is_primary(((struct server *)context)->cluster);
+}
+
+static uint64_t port_cluster_now_ms(void *context)
+{
+    return cluster_now_ms(((struct server *)context)->cluster);
+}
+
+static const uint8_t *port_node_id(void *context)
+{
+    return cluster_node_id(((struct server *)context)->cluster);
+}
+
+/* ---- what comes in ---- */
+
+static void on_datagram(void *context, const struct ike_path *path, struct bytes datagram)
+{
+    core_datagram(((struct server *)context)->core, path, datagram);
+}
+
+static void on_udp(uv_poll_t *poll, int status, int events)
+{
+    struct server *server = poll->data;
+    (void)status; /* an ICMP error of some peer: recvmmsg takes it off the socket */
+    (void)events;
+    udp_receive(server->udp, on_datagram, server);
+}
+
+static void on_job(void *context, struct job *job)
+{
+    core_job_done(((struct server *)context)->core, job);
+}
+
+static void on_applied(void *context, const struct command *command, const struct apply_result *result)
+{
+    core_applied(((struct server *)context)->core, command, result);
+}
+
+static void on_member_removed(void *context, const struct ks_group *group, const struct ks_member *member)
+{
+    core_member_removed(((struct server *)context)->core, group, member);
+}
+
+static void on_ready(void *context, bool ready, const char *reason)
+{
+    struct server *server = context;
+    server->not_ready = ready ? "" : reason;
+    core_ready(server->core, ready);
+    server_health_update(server);
+    server_notify_state(server);
+}
+
+static void on_fatal(void *context, err_t err, const char *reason)
+{
+    struct server *server = context;
+    server->result = err;
+    event(STORAGE_FAILED, reason, err_text(err));
+    server_stop(server, reason);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    (void)timer; /* the turn's end does the work */
+}
+
+/* The end of a turn: what is due, then one system call for all that is to be sent, then the next wake-up. */
+static void turn_end(struct server *server)
+{
+    if (server->stopping)
+        return;
+    uint64_t now_ms = clock_mono_ms(&clock_system);
+    if (core_wake_ms(server->core) <= now_ms)
+        core_tick(server->core);
+    udp_flush(server->udp);
+    uint64_t wake_ms = core_wake_ms(server->core);
+    uv_update_time(&server->loop);
+    uv_timer_start(&server->timer, on_timer, wake_ms > now_ms ? wake_ms - now_ms : 0, 0);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    turn_end(prepare->data);
+}
+
+static void on_check(uv_check_t *check)
+{
+    struct server *server = check->data;
+    if (!server->stopping)
+        udp_flush(server->udp);
+}
+
+static void on_second(uv_timer_t *timer)
+{
+    struct server *server = timer->data;
+    server_health_update(server);
+    server_watchdog(server);
+}
+
+static void reload(struct server *server)
+{
+    struct ksd_config *config = server->options.reload(server->options.context);
+    if (config == NULL)
+        return;
+    core_configure(server->core, config);
+    config_free(server->config);
+    server->config = config;
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct server *server = handle->data;
+    if (number == SIGHUP)
+        reload(server);
+    else
+        server_stop(server, number == SIGTERM ? "SIGTERM" : "SIGINT");
+}
+
+/* ---- start ---- */
+
+static err_t open_udp(struct server *server)
+{
+    char text[ADDR_TEXT_MAX];
+    err_t err = udp_open(&server->udp, &server->config->listen);
+    if (err == E_IO)
+        event(SOCKET_ERROR, "bind", endpoint_format(&server->config->listen, text), strerror(errno));
+    return err;
+}
+
+static err_t open_core(struct server *server)
+{
+    struct core_options options = {.config = server->config,
+                                   .clock = &clock_system,
+                                   .rng = &rng_system,
+                                   .ports = {.context = server,
+                                             .send = port_send,
+                                             .send_many = port_send_many,
+                                             .compute = port_compute,
+                                             .propose = port_propose,
+                                             .state = port_state,
+                                             .wrap_key = port_wrap_key,
+                                             .is_primary = port_is_primary,
+                                             .cluster_now_ms = port_cluster_now_ms,
+                                             .node_id = port_node_id}};
+    return core_open(&server->core, &options);
+}
+
+static err_t open_cluster(struct server *server)
+{
+    struct cluster_options options = {.data_dir = server->config->data_dir,
+                                      .node_key_file = server->config->node_key_file,
+                                      .clock = &clock_system,
+                                      .rng = &rng_system,
+                                      .loop = &server->loop,
+                                      .context = server,
+                                      .on_applied = on_applied,
+                                      .on_member_removed = on_member_removed,
+                                      .on_ready = on_ready,
+                                      .on_fatal = on_fatal};
+    err_t err = cluster_open(&server->cluster, &options);
+    if (err != E_OK)
+        event(STORAGE_FAILED, server->config->data_dir, err_text(err));
+    return err;
+}
+
+static void init_handles(struct server *server)
+{
+    static const int signals[SERVER_SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+    uv_timer_init(&server->loop, &server->timer);
+    uv_timer_init(&server->loop, &server->second);
+    uv_prepare_init(&server->loop, &server->prepare);
+    uv_check_init(&server->loop, &server->check);
+    server->timer.data = server->second.data = server->prepare.data = server->check.data = server;
+    for (size_t i = 0; i < SERVER_SIGNALS; i++) {
+        uv_signal_init(&server->loop, &server->signals[i]);
+        server->signals[i].data = server;
+        uv_signal_start(&server->signals[i], on_signal, signals[i]);
+    }
+    uv_poll_init(&server->loop, &server->poll, udp_fd(server->udp));
+    server->poll.data = server;
+    server->handles = true;
+}
+
+static err_t open_all(struct server *server)
+{
+    err_t err = open_udp(server);
+    if (err == E_OK)
+        err = server_api_bind(server);
+    if (err == E_OK && sandbox_enter() != E_OK)
+        event(SOCKET_ERROR, "dropping privileges", "this process",
+              strerror(errno)); /* said, and gone on without */
+    if (err == E_OK)
+        err = crypto_pool_open(&server->pool, &server->loop, on_job, server);
+    if (err == E_OK)
+        err = open_core(server);
+    if (err == E_OK)
+        err = open_cluster(server);
+    if (err == E_OK)
+        err = server_api_open(server);
+    if (err != E_OK)
+        return err;
+    init_handles(server);
+    return cluster_start(server->cluster);
+}
+
+err_t server_open(struct server **out, const struct server_options *options)
+{
+    *out = NULL;
+    struct server *server = calloc(1, sizeof(*server));
+    if (server == NULL)
+        return E_NO_MEMORY;
+    server->options = *options;
+    server->config = options->config;
+    server->not_ready = "starting";
+    server->started_wall_ms = clock_wall_ms(&clock_system);
+    pthread_mutex_init(&server->health_lock, NULL);
+    crypto_pool_threads();
+    err_t err = uv_loop_init(&server->loop) == 0 ? E_OK : E_IO;
+    server->loop_open = err == E_OK;
+    if (err == E_OK)
+        err = open_all(server);
+    if (err != E_OK) {
+        server_free(server);
+        return err;
+    }
+    *out = server;
+    return E_OK;
+}
+
+err_t server_run(struct server *server)
+{
+    char text[ADDR_TEXT_MAX];
+    uv_poll_start(&server->poll, UV_READABLE, on_udp);
+    uv_timer_start(&server->second, on_second, 0, 1000);
+    uv_prepare_start(&server->prepare, on_prepare);
+    uv_check_start(&server->check, on_check);
+    struct endpoint listen = udp_endpoint(server->udp);
+    event(STARTED, "ksd", QUORATE_VERSION, endpoint_format(&listen, text));
+    server_notify_ready(server);
+    uv_run(&server->loop, UV_RUN_DEFAULT);
+    return server->result;
+}
+
+/* ---- stop ---- */
+
+static void close_handles(struct server *server)
+{
+    if (!server->handles)
+        return;
+    server->handles = false;
+    uv_close((uv_handle_t *)&server->timer, NULL);
+    uv_close((uv_handle_t *)&server->second, NULL);
+    uv_close((uv_handle_t *)&server->prepare, NULL);
+    uv_close((uv_handle_t *)&server->check, NULL);
+    uv_close((uv_handle_t *)&server->poll, NULL);
+    for (size_t i = 0; i < SERVER_SIGNALS; i++)
+        uv_close((uv_handle_t *)&server->signals[i], NULL);
+}
+
+static void on_stopped(void *context)
+{
+    struct server *server = context;
+    server->cluster_stopped = true;
+}
+
+void server_stop(struct server *server, const char *reason)
+{
+    if (server->stopping)
+        return;
+    event(STOPPED, "ksd", reason);
+    server_notify_stopping(server);
+    server->stopping = true;
+    udp_flush(server->udp);
+    server_api_close(server);
+    crypto_pool_stop(server->pool);
+    close_handles(server);
+    cluster_stop(server->cluster, on_stopped, server);
+}
+
+void server_free(struct server *server)
+{
+    if (server == NULL)
+        return;
+    server->stopping = true;
+    server_api_close(server);
+    close_handles(server);
+    if (server->pool != NULL)
+        crypto_pool_stop(server->pool);
+    if (server->cluster != NULL && !server->cluster_stopped)
+        cluster_stop(server->cluster, on_stopped, server);
+    if (server->loop_open)
+        uv_run(&server->loop, UV_RUN_DEFAULT);
+    cluster_free(server->cluster);
+    core_free(server->core);
+    crypto_pool_free(server->pool);
+    udp_free(server->udp);
+    if (server->loop_open)
+        uv_loop_close(&server->loop);
+    config_free(server->config);
+    pthread_mutex_destroy(&server->health_lock);
+    free(server);
+}

@@ -1,0 +1,66 @@
+/* loop_uv_parts.h - the inside of the shell: loop_uv.c (loop and core) and api_loop_uv.c (REST, health,
+ * service manager). */
+#ifndef SERVER_LOOP_UV_PARTS_H
+#define SERVER_LOOP_UV_PARTS_H
+
+#include <pthread.h>
+#include <uv.h>
+
+#include "api/http_server.h"
+#include "server/core.h"
+#include "server/crypto_pool.h"
+#include "server/loop_uv.h"
+#include "server/udp.h"
+
+enum {
+    SERVER_SIGNALS = 3,
+    LIVE_MS = 5000, /* the loop counts as alive for that long after a turn */
+};
+
+struct server {
+    struct server_options options;
+    struct ksd_config *config;
+    uv_loop_t loop;
+    bool loop_open;
+    bool handles; /* the ones below are open */
+    uv_poll_t poll;
+    uv_timer_t timer;
+    uv_timer_t second;
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_signal_t signals[SERVER_SIGNALS];
+    uv_async_t mail_wake;
+    bool mail_open;
+    struct udp *udp;
+    struct crypto_pool *pool;
+    struct cluster *cluster;
+    struct core *core;
+    struct mailbox *mailbox;
+    struct http_server *http;
+    bool stopping;
+    bool cluster_stopped;
+    err_t result;
+    const char *not_ready; /* static text, empty when ready */
+    uint64_t started_wall_ms;
+    uint64_t watchdog_ms; /* 0: the service manager wants none */
+    pthread_mutex_t health_lock;
+    struct api_health health;   /* under the lock */
+    uint64_t health_mono_ms;    /* of its last update */
+    uint64_t health_cluster_ms; /* cluster time then */
+};
+
+void server_stop(struct server *server, const char *reason);
+
+/* REST: the mailbox before privileges go, the server once the store is open. */
+err_t server_api_bind(struct server *server) MUST_USE;
+err_t server_api_open(struct server *server) MUST_USE;
+void server_api_close(struct server *server);
+void server_health_update(struct server *server);
+
+/* systemd: sd_notify(3); without a service manager these do nothing. */
+void server_notify_ready(struct server *server);
+void server_notify_state(struct server *server);
+void server_notify_stopping(struct server *server);
+void server_watchdog(struct server *server);
+
+#endif

@@ -1,0 +1,133 @@
+/* main.c - ksd: arguments, configuration, process-wide set-up. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "base/secret.h"
+#include "server/loop_uv.h"
+
+enum { EXIT_GOOD = 0, EXIT_RUNTIME = 1, EXIT_CONFIG = 2 };
+
+static const char usage[] = "usage: ksd [-c FILE] [-t] [--syslog]\n"
+                            "       ksd --version\n"
+                            "  -c, --config FILE  configuration (default /etc/quorate/ksd.conf)\n"
+                            "  -t, --test         check the configuration and exit\n"
+                            "      --syslog       log to syslog instead of standard error\n";
+
+struct arguments {
+    const char *config;
+    bool test;
+    bool syslog;
+    bool help;
+    bool version;
+};
+
+static bool arguments_read(int argc, char **argv, struct arguments *out)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"test", no_argument, NULL, 't'},
+        {"syslog", no_argument, NULL, 's'},       {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0}};
+    *out = (struct arguments){.config = "/etc/quorate/ksd.conf"};
+    int c;
+    while ((c = getopt_long(argc, argv, "c:thV", options, NULL)) != -1) {
+        switch (c) {
+        case 'c':
+            out->config = optarg;
+            break;
+        case 't':
+            out->test = true;
+            break;
+        case 's':
+            out->syslog = true;
+            break;
+        case 'h':
+            out->help = true;
+            break;
+        case 'V':
+            out->version = true;
+            break;
+        default:
+            return false;
+        }
+    }
+    return optind == argc;
+}
+
+static err_t read_config(const char *path, struct ksd_config **out, struct conf_error *error)
+{
+    *error = (struct conf_error){0};
+    snprintf(error->file, sizeof(error->file), "%s", path);
+    err_t err = config_read(out, path, error);
+    if (err != E_OK && error->message[0] == '\0')
+        snprintf(error->message, sizeof(error->message), "%s", err_text(err));
+    return err;
+}
+
+static struct ksd_config *reload(void *context)
+{
+    const struct arguments *arguments = context;
+    struct ksd_config *config = NULL;
+    struct conf_error error;
+    if (read_config(arguments->config, &config, &error) != E_OK)
+        event(CONFIG_ERROR, error.file, error.line, error.message);
+    return config;
+}
+
+static err_t open_sinks(const struct arguments *arguments, struct event_ring **ring)
+{
+    err_t err = event_ring_open(ring, EVENT_RING_DEFAULT);
+    if (err == E_OK)
+        err = event_add_sink(event_ring_sink, *ring);
+    if (arguments->syslog)
+        openlog("ksd", LOG_PID, LOG_DAEMON);
+    if (err == E_OK)
+        err = event_add_sink(arguments->syslog ? event_sink_syslog : event_sink_stderr, NULL);
+    return err;
+}
+
+static int serve(struct arguments *arguments, struct ksd_config *config)
+{
+    struct event_ring *ring = NULL;
+    struct server *server = NULL;
+    err_t locked = secret_harden_process();
+    err_t err = open_sinks(arguments, &ring);
+    if (locked != E_OK)
+        event(MEMORY_NOT_LOCKED, err_text(locked));
+    struct server_options options = {.config = config, .ring = ring, .reload = reload, .context = arguments};
+    if (err == E_OK)
+        err = server_open(&server, &options);
+    if (err == E_OK)
+        err = server_run(server);
+    server_free(server);
+    event_remove_sink(event_ring_sink, ring);
+    event_ring_free(ring);
+    return err == E_OK ? EXIT_GOOD : EXIT_RUNTIME;
+}
+
+int main(int argc, char **argv)
+{
+    struct arguments arguments;
+    struct ksd_config *config = NULL;
+    struct conf_error error;
+    if (!arguments_read(argc, argv, &arguments)) {
+        fputs(usage, stderr);
+        return EXIT_CONFIG;
+    }
+    if (arguments.help || arguments.version) {
+        fputs(arguments.help ? usage : "ksd " QUORATE_VERSION "\n", stdout);
+        return EXIT_GOOD;
+    }
+    if (read_config(arguments.config, &config, &error) != E_OK) {
+        fprintf(stderr, "%s:%u: %s\n", error.file, error.line, error.message);
+        return EXIT_CONFIG;
+    }
+    if (arguments.test) {
+        printf("%s: good, %zu groups, %zu pre-shared keys\n", arguments.config, config->group_count,
+               config->psk_count);
+        config_free(config);
+        return EXIT_GOOD;
+    }
+    return serve(&arguments, config);
+}
