@@ -9,10 +9,10 @@
 enum { ATTRIBUTE_MAX = 32 }; /* in one list; E_LIMIT beyond */
 
 struct attribute {
-    uint16_t type;      /* without the AF bit */
-    bool basic;         /* TV: value only; TLV: body */
-    uint16_t value;     /* TV */
-    struct bytes body;  /* TLV; for TV the two value octets */
+    uint16_t type;     /* without the AF bit */
+    bool basic;        /* TV: value only; TLV: body */
+    uint16_t value;    /* TV */
+    struct bytes body; /* TLV; for TV the two value octets */
 };
 
 /* Reads the next attribute; false when the reader is at its end or has failed. */
@@ -20,8 +20,8 @@ bool attribute_next(struct reader *r, struct attribute *out);
 /* An unsigned number of 1..4 octets (leading zeros allowed) from TV or TLV; E_BAD_LENGTH else. */
 err_t attribute_u32(const struct attribute *attribute, uint32_t *out) MUST_USE;
 
-/* A list in which every class stands once, as in a transform, SAK, GAP, SAT or key packet: a type below 64 that
- * comes again fails the reader with E_DUPLICATE unless its bit is in repeatable, the 33rd attribute with
+/* A list in which every class stands once, as in a transform, SAK, GAP, SAT or key packet: a type below 64
+ * that comes again fails the reader with E_DUPLICATE unless its bit is in repeatable, the 33rd attribute with
  * E_LIMIT. Higher types are private ones that nobody here knows. End with reader_end(&walk.r). */
 struct attribute_walk {
     struct reader r;

@@ -1,5 +1,5 @@
-/* dump.h - a clear message as text for 'debug ... packet' and fuzz triage: headers, payload names and lengths,
- * attributes. KD, KE, NONCE and HASH contents are never shown. */
+/* dump.h - a clear message as text for 'debug ... packet' and fuzz triage: headers, payload names and
+ * lengths, attributes. KD, KE, NONCE and HASH contents are never shown. */
 #ifndef PROTO_WIRE_DUMP_H
 #define PROTO_WIRE_DUMP_H
 

@@ -38,9 +38,10 @@ struct gdoi_kd {
 };
 
 /* Body of the KD payload. E_DUPLICATE (second KEK or SID packet or attribute, same TEK SPI or SID twice),
- * E_UNSUPPORTED (LKH, TEK_SOURCE_AUTH_KEY), E_UNKNOWN_CRITICAL (unknown attribute or packet type), E_MISSING (a packet
- * without its key, SID bits without SIDs), E_BAD_LENGTH (SPI size, empty key, key as TV), E_TRUNCATED, E_TRAILING,
- * E_LIMIT, E_RANGE (SID bits, or a SID that does not fit them). After an error out is not to be used. */
+ * E_UNSUPPORTED (LKH, TEK_SOURCE_AUTH_KEY), E_UNKNOWN_CRITICAL (unknown attribute or packet type), E_MISSING
+ * (a packet without its key, SID bits without SIDs), E_BAD_LENGTH (SPI size, empty key, key as TV),
+ * E_TRUNCATED, E_TRAILING, E_LIMIT, E_RANGE (SID bits, or a SID that does not fit them). After an error out
+ * is not to be used. */
 err_t gdoi_kd_decode(struct gdoi_kd *out, struct bytes body) MUST_USE;
 /* KEK, TEKs, SIDs in this order. Fails the writer on SIDs that decode would refuse. */
 void gdoi_kd_encode(struct writer *w, const struct gdoi_kd *kd);

@@ -14,9 +14,9 @@ enum {
     GDOI_SAT_MAX = 100, /* SATs (ACEs times keys) in one SA; E_LIMIT beyond */
 };
 
-/* An ID inside SAK or SAT: type, port, one-octet length, data (borrowed). Data of an address type has that type's
- * length (id_type_data_len) or is empty: any address. Three octets of zero, the old form of "any" (RFC 3547 5.4.1),
- * are given as empty. */
+/* An ID inside SAK or SAT: type, port, one-octet length, data (borrowed). Data of an address type has that
+ * type's length (id_type_data_len) or is empty: any address. Three octets of zero, the old form of "any" (RFC
+ * 3547 5.4.1), are given as empty. */
 struct gdoi_id {
     uint8_t type;
     uint16_t port;
@@ -28,15 +28,15 @@ struct gdoi_sak {
     struct gdoi_id src;
     struct gdoi_id dst;
     uint8_t spi[KEK_SPI_LEN];
-    uint16_t algorithm;   /* enum kek_algorithm */
-    uint16_t key_bits;    /* 0 if absent (fixed-size cipher) */
+    uint16_t algorithm; /* enum kek_algorithm */
+    uint16_t key_bits;  /* 0 if absent (fixed-size cipher) */
     uint32_t lifetime_s;
-    bool lifetime_basic;  /* encode only: as TV if it fits, for the reference implementation's dialect */
-    uint16_t sig_hash;    /* enum sig_hash */
+    bool lifetime_basic; /* encode only: as TV if it fits, for the reference implementation's dialect */
+    uint16_t sig_hash;   /* enum sig_hash */
     uint16_t sig_algorithm;
     uint16_t sig_key_bits; /* shown, never used to size anything */
-    uint16_t ack;         /* enum kek_ack; 0: none requested */
-    uint16_t management;  /* 0 if absent; LKH is refused by our member with E_UNSUPPORTED at a higher floor */
+    uint16_t ack;          /* enum kek_ack; 0: none requested */
+    uint16_t management; /* 0 if absent; LKH is refused by our member with E_UNSUPPORTED at a higher floor */
 };
 
 struct gdoi_gap {
@@ -53,13 +53,13 @@ struct gdoi_sat {
     uint8_t ip_protocol; /* selector, 0 any */
     struct gdoi_id src;
     struct gdoi_id dst;
-    uint8_t transform;   /* enum esp_transform */
+    uint8_t transform; /* enum esp_transform */
     uint32_t spi;
     uint32_t lifetime_s;
     uint32_t lifetime_kb;
     uint16_t encapsulation;
-    uint16_t auth;       /* enum auth_algorithm, 0 absent */
-    uint16_t key_bits;   /* 0 absent */
+    uint16_t auth;         /* enum auth_algorithm, 0 absent */
+    uint16_t key_bits;     /* 0 absent */
     uint16_t preservation; /* 0 absent = PRESERVE_BOTH */
     uint16_t direction;    /* 0 absent = DIRECTION_SYMMETRIC */
     bool esn;
@@ -67,7 +67,7 @@ struct gdoi_sat {
 };
 
 struct gdoi_sa {
-    uint32_t doi; /* must be 2 */
+    uint32_t doi;       /* must be 2 */
     uint32_t situation; /* must be 0 */
     bool has_sak;
     bool has_gap;
@@ -77,14 +77,15 @@ struct gdoi_sa {
     size_t sat_count;
 };
 
-/* Body of the SA payload. Views borrow it. E_BAD_DOI, E_RANGE (situation, a number beyond 16 bits, life type 0),
- * E_DUPLICATE (second SAK or GAP, attribute twice), E_UNEXPECTED (not in the order SAK, GAP, SATs), E_MISSING
- * (neither SAK nor SAT; a SAK without KEK_ALGORITHM or SIG_ALGORITHM; half of a lifetime), E_UNKNOWN_CRITICAL
- * (unknown SAK or GAP attribute, unknown inner payload), E_LIMIT, E_TRUNCATED, E_TRAILING, E_BAD_LENGTH.
- * SATs of other protocols than ESP and AH are E_UNSUPPORTED. After an error out is not to be used.
- * The struct is some 14 KB: keep it off deep stacks. */
+/* Body of the SA payload. Views borrow it. E_BAD_DOI, E_RANGE (situation, a number beyond 16 bits, life type
+ * 0), E_DUPLICATE (second SAK or GAP, attribute twice), E_UNEXPECTED (not in the order SAK, GAP, SATs),
+ * E_MISSING (neither SAK nor SAT; a SAK without KEK_ALGORITHM or SIG_ALGORITHM; half of a lifetime),
+ * E_UNKNOWN_CRITICAL (unknown SAK or GAP attribute, unknown inner payload), E_LIMIT, E_TRUNCATED, E_TRAILING,
+ * E_BAD_LENGTH. SATs of other protocols than ESP and AH are E_UNSUPPORTED. After an error out is not to be
+ * used. The struct is some 14 KB: keep it off deep stacks. */
 err_t gdoi_sa_decode(struct gdoi_sa *out, struct bytes body) MUST_USE;
-/* Zero fields are left out, as absent. Writes the body; the caller has begun the SA payload (payload_begin) and ends it. */
+/* Zero fields are left out, as absent. Writes the body; the caller has begun the SA payload (payload_begin)
+ * and ends it. */
 void gdoi_sa_encode(struct writer *w, const struct gdoi_sa *sa);
 
 /* A GAP payload of its own (PULL message 3): body codec. */

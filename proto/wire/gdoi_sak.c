@@ -71,8 +71,6 @@ void gdoi_sak_encode(struct writer *w, const struct gdoi_sak *sak)
     gdoi_put_basic(w, KEK_ATTR_KEY_LENGTH, sak->key_bits);
     if (sak->lifetime_basic && sak->lifetime_s <= UINT16_MAX)
         gdoi_put_basic(w, KEK_ATTR_LIFETIME, (uint16_t)sak->lifetime_s);
-    else if (sak->lifetime_basic && sak->lifetime_s <= UINT16_MAX)
-        gdoi_put_basic(w, KEK_ATTR_LIFETIME, (uint16_t)sak->lifetime_s);
     else
         gdoi_put_u32(w, KEK_ATTR_LIFETIME, sak->lifetime_s);
     gdoi_put_basic(w, KEK_ATTR_SIG_HASH, sak->sig_hash);

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { IPV4_LEN = 4, IPV6_LEN = 16 };
+enum { IPV4_LEN = 4, IPV4_PAIR_LEN = 8, IPV6_LEN = 16, IPV6_PAIR_LEN = 32 };
 
 size_t id_type_data_len(uint8_t type)
 {
@@ -14,10 +14,10 @@ size_t id_type_data_len(uint8_t type)
         return IPV6_LEN;
     case ID_IPV4_ADDR_SUBNET:
     case ID_IPV4_ADDR_RANGE:
-        return 2 * IPV4_LEN;
+        return IPV4_PAIR_LEN;
     case ID_IPV6_ADDR_SUBNET:
     case ID_IPV6_ADDR_RANGE:
-        return 2 * IPV6_LEN;
+        return IPV6_PAIR_LEN;
     default:
         return 0;
     }

@@ -28,13 +28,15 @@ struct isakmp_header {
 
 /* Decode the header of a datagram and set *body to what follows, cut at header.length.
  * E_TRUNCATED: shorter than a header or than its length field. E_BAD_VERSION: major version not 1.
- * E_BAD_LENGTH: length < 28 or > ISAKMP_MESSAGE_MAX. Bytes after length are dropped (E_OK), as padding of a sloppy peer. */
+ * E_BAD_LENGTH: length < 28 or > ISAKMP_MESSAGE_MAX. Bytes after length are dropped (E_OK), as padding of a
+ * sloppy peer. */
 err_t isakmp_header_decode(struct isakmp_header *out, struct bytes *body, struct bytes datagram) MUST_USE;
 /* Writes 28 octets; length is patched later by isakmp_message_end. */
 void isakmp_header_encode(struct writer *w, const struct isakmp_header *header);
 /* Sets the length field of the message that starts at offset start of the writer to all written since. */
 void isakmp_message_end(struct writer *w, size_t start);
-/* If the datagram starts with four zero octets, drop them and set *had. An initiator cookie never starts so. */
+/* If the datagram starts with four zero octets, drop them and set *had. An initiator cookie never starts so.
+ */
 struct bytes non_esp_marker_strip(struct bytes datagram, bool *had);
 bool cookie_is_zero(const uint8_t cookie[COOKIE_LEN]);
 

@@ -84,7 +84,13 @@ enum ike_attribute {
     IKE_ATTR_KEY_LENGTH = 14,
 };
 enum ike_encryption { IKE_ENC_DES = 1, IKE_ENC_3DES = 5, IKE_ENC_AES = 7 };
-enum ike_hash { IKE_HASH_MD5 = 1, IKE_HASH_SHA1 = 2, IKE_HASH_SHA256 = 4, IKE_HASH_SHA384 = 5, IKE_HASH_SHA512 = 6 };
+enum ike_hash {
+    IKE_HASH_MD5 = 1,
+    IKE_HASH_SHA1 = 2,
+    IKE_HASH_SHA256 = 4,
+    IKE_HASH_SHA384 = 5,
+    IKE_HASH_SHA512 = 6
+};
 enum ike_auth { IKE_AUTH_PSK = 1, IKE_AUTH_RSA_SIG = 3, IKE_AUTH_ECDSA_256 = 9, IKE_AUTH_ECDSA_384 = 10 };
 enum ike_group {
     IKE_GROUP_MODP1024 = 2,
@@ -110,7 +116,13 @@ enum kek_attribute {
     KEK_ATTR_ACK_REQUESTED = 9, /* RFC 8263 3 */
 };
 enum kek_algorithm { KEK_ALG_DES = 1, KEK_ALG_3DES = 2, KEK_ALG_AES = 3 };
-enum sig_hash { SIG_HASH_MD5 = 1, SIG_HASH_SHA1 = 2, SIG_HASH_SHA256 = 3, SIG_HASH_SHA384 = 4, SIG_HASH_SHA512 = 5 };
+enum sig_hash {
+    SIG_HASH_MD5 = 1,
+    SIG_HASH_SHA1 = 2,
+    SIG_HASH_SHA256 = 3,
+    SIG_HASH_SHA384 = 4,
+    SIG_HASH_SHA512 = 5
+};
 enum sig_algorithm {
     SIG_ALG_RSA = 1,
     SIG_ALG_DSS = 2,
@@ -119,7 +131,13 @@ enum sig_algorithm {
     SIG_ALG_ECDSA_384 = 5,
     SIG_ALG_ECDSA_521 = 6,
 };
-enum kek_ack { KEK_ACK_NONE = 0, KEK_ACK_SHA256 = 1, LKH_ACK_SHA256 = 2, KEK_ACK_SHA512 = 3, LKH_ACK_SHA512 = 4 };
+enum kek_ack {
+    KEK_ACK_NONE = 0,
+    KEK_ACK_SHA256 = 1,
+    LKH_ACK_SHA256 = 2,
+    KEK_ACK_SHA512 = 3,
+    LKH_ACK_SHA512 = 4
+};
 enum gap_attribute { GAP_ACTIVATION_DELAY = 1, GAP_DEACTIVATION_DELAY = 2, GAP_SENDER_ID_REQUEST = 3 };
 enum sat_protocol { SAT_ESP = 1, SAT_AH = 2 };
 enum esp_transform {
@@ -143,7 +161,14 @@ enum sat_attribute {
     SAT_ATTR_DIRECTION = 15,
 };
 enum { ENCAP_TUNNEL = 1, ENCAP_TRANSPORT = 2 };
-enum auth_algorithm { AUTH_NONE = 0, AUTH_HMAC_MD5 = 1, AUTH_HMAC_SHA1 = 2, AUTH_HMAC_SHA256 = 5, AUTH_HMAC_SHA384 = 6, AUTH_HMAC_SHA512 = 7 };
+enum auth_algorithm {
+    AUTH_NONE = 0,
+    AUTH_HMAC_MD5 = 1,
+    AUTH_HMAC_SHA1 = 2,
+    AUTH_HMAC_SHA256 = 5,
+    AUTH_HMAC_SHA384 = 6,
+    AUTH_HMAC_SHA512 = 7
+};
 enum { PRESERVE_NONE = 1, PRESERVE_SOURCE = 2, PRESERVE_DESTINATION = 3, PRESERVE_BOTH = 4 };
 enum { DIRECTION_SENDER_ONLY = 1, DIRECTION_RECEIVER_ONLY = 2, DIRECTION_SYMMETRIC = 3 };
 enum kd_type { KD_TEK = 1, KD_KEK = 2, KD_LKH = 3, KD_SID = 4 };

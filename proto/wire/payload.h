@@ -9,7 +9,8 @@
 #include "proto/wire/numbers.h"
 
 enum {
-    PAYLOAD_MAX = 64, /* payloads in one chain; E_LIMIT beyond (a rekey of many D payloads, an SA of 100 ACEs has its own bound) */
+    PAYLOAD_MAX = 64, /* payloads in one chain; E_LIMIT beyond (a rekey of many D payloads, an SA of 100 ACEs
+                         has its own bound) */
     PAYLOAD_HEADER_LEN = 4,
 };
 
@@ -31,9 +32,9 @@ struct payload_list {
 struct payload payload_read(struct reader *r, uint8_t type, uint8_t *next);
 
 /* Walk the chain that starts with a payload of type first. Views borrow body. Bytes after the last payload
- * (encryption padding) are allowed and not counted in consumed. Reserved octets are ignored (RFC 2408: must be
- * zero, peers err). E_TRUNCATED, E_BAD_LENGTH (payload length < 4), E_LIMIT; the list is empty then.
- * first = PAYLOAD_NONE gives an empty list. */
+ * (encryption padding) are allowed and not counted in consumed. Reserved octets are ignored (RFC 2408: must
+ * be zero, peers err). E_TRUNCATED, E_BAD_LENGTH (payload length < 4), E_LIMIT; the list is empty then. first
+ * = PAYLOAD_NONE gives an empty list. */
 err_t payload_list_decode(struct payload_list *out, uint8_t first, struct bytes body) MUST_USE;
 /* The n-th payload of a type (n from 0), or NULL. */
 const struct payload *payload_find(const struct payload_list *list, uint8_t type, size_t n);
@@ -56,7 +57,8 @@ struct payload_chain {
     struct writer *w;
     size_t next_at; /* offset of the next-payload octet to patch */
 };
-/* next_at: offset in w of the octet that names the first payload (16 in an ISAKMP header that starts at 0). */
+/* next_at: offset in w of the octet that names the first payload (16 in an ISAKMP header that starts at 0).
+ */
 struct payload_chain payload_chain_over(struct writer *w, size_t next_at);
 size_t payload_begin(struct payload_chain *chain, uint8_t type); /* offset of its generic header */
 void payload_end(struct payload_chain *chain, size_t begun);

@@ -9,7 +9,8 @@
 #include "proto/wire/numbers.h"
 
 enum {
-    IKE_TRANSFORM_MAX = 128, /* transforms over all proposals of one offer that are looked at; E_LIMIT beyond */
+    IKE_TRANSFORM_MAX =
+        128, /* transforms over all proposals of one offer that are looked at; E_LIMIT beyond */
     IKE_PROPOSAL_MAX = 32,
 };
 
@@ -21,10 +22,10 @@ struct ike_transform {
     uint16_t hash;
     uint16_t auth;
     uint16_t group;
-    uint16_t key_bits;     /* 0 if absent */
-    uint16_t life_type;    /* LIFE_SECONDS is what we make, and what is kept when both kinds stand */
+    uint16_t key_bits;      /* 0 if absent */
+    uint16_t life_type;     /* LIFE_SECONDS is what we make, and what is kept when both kinds stand */
     uint32_t life_duration; /* in the unit of life_type */
-    bool unknown; /* carries what we do not know or cannot be right: never chosen, never written */
+    bool unknown;           /* carries what we do not know or cannot be right: never chosen, never written */
 };
 
 struct ike_offer {
@@ -36,11 +37,12 @@ struct ike_offer {
 };
 
 /* Body of an SA payload (after the generic header). Proposals of other protocols than ISAKMP are skipped.
- * E_BAD_DOI, E_RANGE (situation, a payload of another kind in the chain), E_TRUNCATED, E_TRAILING, E_BAD_LENGTH
- * (also a wrong number of transforms), E_LIMIT, E_DUPLICATE (an attribute twice). */
+ * E_BAD_DOI, E_RANGE (situation, a payload of another kind in the chain), E_TRUNCATED, E_TRAILING,
+ * E_BAD_LENGTH (also a wrong number of transforms), E_LIMIT, E_DUPLICATE (an attribute twice). */
 err_t ike_offer_decode(struct ike_offer *out, struct bytes body) MUST_USE;
-/* Write the body of an SA payload with every transform of the offer that is not unknown, in one proposal (number
- * of the first) without SPI. Fails the writer with E_MISSING when there is none, E_LIMIT when there are too many. */
+/* Write the body of an SA payload with every transform of the offer that is not unknown, in one proposal
+ * (number of the first) without SPI. Fails the writer with E_MISSING when there is none, E_LIMIT when there
+ * are too many. */
 void ike_offer_encode(struct writer *w, const struct ike_offer *offer);
 
 #endif

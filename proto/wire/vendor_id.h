@@ -6,12 +6,12 @@
 
 enum vendor_id {
     VENDOR_UNKNOWN = 0,
-    VENDOR_DPD = 1 << 0,           /* RFC 3706 */
+    VENDOR_DPD = 1 << 0, /* RFC 3706 */
     VENDOR_NATT_RFC3947 = 1 << 1,
     VENDOR_CISCO_UNITY = 1 << 2,
     VENDOR_XAUTH = 1 << 3,
     VENDOR_FRAGMENTATION = 1 << 4,
-    VENDOR_QUORATE = 1 << 5,       /* ours: the peer speaks Quorate's private extensions */
+    VENDOR_QUORATE = 1 << 5, /* ours: the peer speaks Quorate's private extensions */
 };
 
 /* Looks at the whole body; a Unity version and the fragmentation flags may be any. */

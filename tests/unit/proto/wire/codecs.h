@@ -174,6 +174,14 @@ static const struct codec codec_id = CODEC("id_payload", id_codec);
 static const struct codec codec_notify = CODEC("notify", notify_codec);
 static const struct codec codec_delete = CODEC("delete", del_codec);
 
+/* Decodes over garbage, so that what the decoder leaves unset is not zero by luck. */
+static inline err_t codec_decode_over(const struct codec *codec, union decoded *out, struct bytes body,
+                                      uint8_t garbage)
+{
+    memset(out, garbage, sizeof(*out));
+    return codec->decode(out, body);
+}
+
 /* True if x, decoded before, is written and read again as itself. */
 static inline bool codec_repeats(const struct codec *codec, const union decoded *x)
 {
@@ -181,7 +189,7 @@ static inline bool codec_repeats(const struct codec *codec, const union decoded 
     static union decoded again;
     struct writer w = writer_over(buffer, sizeof(buffer));
     codec->encode(&w, x);
-    return writer_end(&w) == E_OK && codec->decode(&again, writer_bytes(&w)) == E_OK &&
+    return writer_end(&w) == E_OK && codec_decode_over(codec, &again, writer_bytes(&w), 0x5a) == E_OK &&
            codec->same(x, &again);
 }
 
@@ -189,7 +197,7 @@ static inline bool codec_repeats(const struct codec *codec, const union decoded 
 static inline bool codec_holds(const struct codec *codec, struct bytes body)
 {
     static union decoded x;
-    return codec->decode(&x, body) != E_OK || codec_repeats(codec, &x);
+    return codec_decode_over(codec, &x, body, 0xa5) != E_OK || codec_repeats(codec, &x);
 }
 
 #endif

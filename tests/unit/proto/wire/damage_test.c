@@ -30,7 +30,7 @@ static void every_sample_decodes_and_repeats(void **state)
 {
     (void)state;
     for (size_t i = 0; i < SAMPLE_COUNT; i++) {
-        err_t err = samples[i].codec->decode(&x, sample_bytes(&samples[i]));
+        err_t err = codec_decode_over(samples[i].codec, &x, sample_bytes(&samples[i]), 0xa5);
         if (err != E_OK)
             fail_msg("%s %s: %s", samples[i].codec->name, samples[i].name, err_text(err));
         if (!codec_repeats(samples[i].codec, &x))
@@ -53,7 +53,7 @@ static void every_prefix_is_refused_or_repeats(void **state)
         struct bytes whole = sample_bytes(&samples[i]);
         for (size_t len = 0; len < whole.len; len++) {
             uint8_t *cut = exact_copy((struct bytes){whole.data, len});
-            err_t err = codec->decode(&x, (struct bytes){cut, len});
+            err_t err = codec_decode_over(codec, &x, (struct bytes){cut, len}, 0xa5);
             if (err == E_OK && !may_be_cut(codec))
                 fail_msg("%s %s cut to %zu octets is taken", codec->name, samples[i].name, len);
             if (err == E_OK && !codec_repeats(codec, &x))
@@ -75,7 +75,7 @@ static void every_octet_may_have_every_value(void **state)
             for (unsigned value = 0; value <= UINT8_MAX; value++) {
                 copy[at] = (uint8_t)value;
                 struct bytes damaged = {copy, whole.len};
-                if (samples[i].codec->decode(&x, damaged) != E_OK)
+                if (codec_decode_over(samples[i].codec, &x, damaged, 0xa5) != E_OK)
                     refused++;
                 else if (codec_repeats(samples[i].codec, &x))
                     taken++;
@@ -115,7 +115,7 @@ static void every_encoder_stops_at_the_end_of_a_small_buffer(void **state)
     (void)state;
     static uint8_t full[CODEC_BUFFER_LEN];
     for (size_t i = 0; i < SAMPLE_COUNT; i++) {
-        assert_ok(samples[i].codec->decode(&x, sample_bytes(&samples[i])));
+        assert_ok(codec_decode_over(samples[i].codec, &x, sample_bytes(&samples[i]), 0xa5));
         struct writer whole = writer_over(full, sizeof(full));
         samples[i].codec->encode(&whole, &x);
         assert_ok(writer_end(&whole));

@@ -102,6 +102,55 @@ static void a_name_cannot_write_a_line_of_its_own(void **state)
     must_hide("\x1b");
 }
 
+/* An informational message of one payload: its type and its octets. */
+static void dump_one(const char *type, const char *payload)
+{
+    uint8_t body[1024];
+    struct writer w = writer_over(raw, sizeof(raw));
+    uint8_t first;
+    (void)hex(type, &first, 1);
+    write_zeros(&w, 16);
+    write_u32(&w, (uint32_t)first << 24 | 0x102100); /* as a push: an SA is GDOI's */
+    write_zeros(&w, 4);
+    struct bytes b = hex(payload, body, sizeof(body));
+    write_u32(&w, (uint32_t)(28 + b.len));
+    write_bytes(&w, b);
+    (void)isakmp_dump(text, sizeof(text), writer_bytes(&w));
+}
+
+static void long_and_unknown_contents_are_cut(void **state)
+{
+    (void)state;
+    dump_one("0d", "0000 0020 000102030405060708090a0b0c0d0e0f101112131415161718191a1b"); /* VENDOR */
+    must_show("000102030405060708090a0b0c0d0e0f10111213..");
+    dump_one("16", "0000 000f 0080 0007 01020304050607"); /* GAP: a private attribute */
+    must_show("attribute 128 = 7 octets");
+    dump_one("05", "0000 0009 01 000000 0a"); /* an address of one octet */
+    must_show("IPV4_ADDR protocol 0 port 0 0a");
+    dump_one("84", "0000 0008 00010101");
+    must_show("fragment (132) 8 octets");
+}
+
+static void inner_payloads_are_shown_however_odd(void **state)
+{
+    (void)state;
+    dump_one("01", "0000 0024 00000002 00000000 0016 0000 1000 0008 8001000f 0000 000c 03 060b2a864886ce");
+    must_show("GAP (22) 8 octets");
+    must_show("attribute 1 = 15");
+    must_show("SAT (16) 12 octets protocol 3");
+    dump_one("01", "0000 0018 00000002 00000000 0010 0000 0000 0008 01 00 01 00");
+    must_show("SAT (16) 8 octets protocol 1 selector 0");
+    must_show("(the data ends too early)");
+    dump_one("01", "0000 0010 00000002 00000000 0116 0000");
+    must_show("(a field is out of its range)");
+    dump_one("0b", "0000 000c 00000001 01 10 000e"); /* a SPI that is not there */
+    must_show("(the data ends too early)");
+    dump_one("11", "0000 000c 0001 0000 01 00 0040"); /* a key packet that is not there */
+    must_show("(the data ends too early)");
+    dump_one("11", "0000 000c 0001 0000 01 00 0003");
+    must_show("key packet type 1 3 octets");
+}
+
 static void damage_is_named(void **state)
 {
     (void)state;
@@ -140,6 +189,8 @@ int main(void)
         cmocka_unit_test(the_transforms_of_phase_1_are_shown),
         cmocka_unit_test(notifies_deletes_and_vendor_ids_are_shown),
         cmocka_unit_test(a_name_cannot_write_a_line_of_its_own),
+        cmocka_unit_test(long_and_unknown_contents_are_cut),
+        cmocka_unit_test(inner_payloads_are_shown_however_odd),
         cmocka_unit_test(damage_is_named),
         cmocka_unit_test(the_text_is_cut_at_the_size_and_always_ended),
     };

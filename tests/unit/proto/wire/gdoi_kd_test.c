@@ -246,6 +246,16 @@ static void more_keys_than_a_struct_has_are_not_written(void **state)
     assert_err(writer_end(&w), E_LIMIT);
 }
 
+static void a_key_packet_beyond_16_bits_is_not_written(void **state)
+{
+    (void)state;
+    static uint8_t key[UINT16_MAX], out[1 << 17];
+    kd = (struct gdoi_kd){.tek_count = 1, .teks = {{.spi = 256, .key = BYTES_OF(key)}}};
+    struct writer w = writer_over(out, sizeof(out));
+    gdoi_kd_encode(&w, &kd);
+    assert_err(writer_end(&w), E_BAD_LENGTH);
+}
+
 static void a_sequence_number_has_exactly_4_octets(void **state)
 {
     (void)state;
@@ -283,6 +293,7 @@ int main(void)
         cmocka_unit_test(sids_are_written_in_as_few_octets_as_hold_them),
         cmocka_unit_test(sids_that_would_collide_are_not_written),
         cmocka_unit_test(more_keys_than_a_struct_has_are_not_written),
+        cmocka_unit_test(a_key_packet_beyond_16_bits_is_not_written),
         cmocka_unit_test(a_sequence_number_has_exactly_4_octets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include "proto/wire/notify.h"
 #include "proto/wire/payload.h"
 #include "proto/wire/sa_payload.h"
+#include "proto/wire/vendor_id.h"
 #include "tests/unit/proto/wire/reference_bytes.h"
 
 static uint8_t raw[2048];
@@ -178,6 +179,31 @@ static void the_push_header_has_the_kek_spi_for_cookies(void **state)
     assert_int_equal(body.len, 400 - ISAKMP_HEADER_LEN); /* the four octets behind are cut off */
 }
 
+static void charon_offers_under_doi_1_and_says_what_it_can(void **state)
+{
+    (void)state;
+    static struct ike_offer offer;
+    struct isakmp_header header;
+    struct bytes body;
+    assert_ok(isakmp_header_decode(&header, &body, hex(REF_CHARON_MAIN1, raw, sizeof(raw))));
+    assert_true(cookie_is_zero(header.cookie_r));
+    assert_ok(payload_list_decode(&list, header.next_payload, body));
+    assert_ok(ike_offer_decode(&offer, body_of(PAYLOAD_SA, 0)));
+    assert_int_equal(offer.doi, DOI_IPSEC);
+    assert_int_equal(offer.situation, SITUATION_IDENTITY_ONLY);
+    assert_int_equal(offer.count, 1);
+    assert_int_equal(offer.transforms[0].encryption, IKE_ENC_AES);
+    assert_int_equal(offer.transforms[0].key_bits, 128);
+    assert_int_equal(offer.transforms[0].group, IKE_GROUP_MODP2048);
+    assert_int_equal(offer.transforms[0].life_duration, 15840);
+    assert_int_equal(payload_count(&list, PAYLOAD_VENDOR), 5);
+    assert_int_equal(vendor_id_classify(body_of(PAYLOAD_VENDOR, 0)), VENDOR_XAUTH);
+    assert_int_equal(vendor_id_classify(body_of(PAYLOAD_VENDOR, 1)), VENDOR_DPD);
+    assert_int_equal(vendor_id_classify(body_of(PAYLOAD_VENDOR, 2)), VENDOR_FRAGMENTATION);
+    assert_int_equal(vendor_id_classify(body_of(PAYLOAD_VENDOR, 3)), VENDOR_NATT_RFC3947);
+    assert_int_equal(vendor_id_classify(body_of(PAYLOAD_VENDOR, 4)), VENDOR_UNKNOWN); /* a draft of NAT-T */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +214,7 @@ int main(void)
         cmocka_unit_test(the_keys_of_the_pull_are_decoded_and_padding_is_left_alone),
         cmocka_unit_test(the_kd_is_written_again_octet_for_octet),
         cmocka_unit_test(a_push_without_sak_is_decoded),
+        cmocka_unit_test(charon_offers_under_doi_1_and_says_what_it_can),
         cmocka_unit_test(the_push_header_has_the_kek_spi_for_cookies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

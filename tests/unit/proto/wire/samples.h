@@ -39,6 +39,7 @@ struct sample {
 
 static const struct sample samples[] = {
     {"main1", &codec_message, SAMPLE_HEADER("01", "02", "00000000", "00000050") "00000034" REF_SAI_B},
+    {"charon_main1", &codec_message, REF_CHARON_MAIN1},
     {"main5", &codec_message, SAMPLE_HEADER("05", "02", "00000000", "0000005c") REF_MM5},
     {"pull1", &codec_message, SAMPLE_HEADER("08", "20", "3cc1f923", "00000054") REF_PULL1},
     {"pull2", &codec_message, SAMPLE_HEADER("08", "20", "3cc1f923", "000000e4") REF_PULL2},
