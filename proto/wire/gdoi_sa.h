@@ -82,7 +82,7 @@ struct gdoi_sa {
  * E_MISSING (neither SAK nor SAT; a SAK without KEK_ALGORITHM or SIG_ALGORITHM; half of a lifetime),
  * E_UNKNOWN_CRITICAL (unknown SAK or GAP attribute, unknown inner payload), E_LIMIT, E_TRUNCATED, E_TRAILING,
  * E_BAD_LENGTH. SATs of other protocols than ESP and AH are E_UNSUPPORTED. After an error out is not to be
- * used. The struct is some 14 KB: keep it off deep stacks. */
+ * used. The struct is some 9 KB: keep it off deep stacks. */
 err_t gdoi_sa_decode(struct gdoi_sa *out, struct bytes body) MUST_USE;
 /* Zero fields are left out, as absent. Writes the body; the caller has begun the SA payload (payload_begin)
  * and ends it. */
