@@ -10,4 +10,12 @@
 #include "api/routes.def"
 #undef ROUTE
 
+/* What handlers share (handlers.c). */
+/* Refuses parameters outside the NULL-ended list (NULL: none at all) with 400; true if it did. */
+bool handler_refuses_query(const struct call *call, struct reply *reply, const char *const *names);
+/* Begins to read and finds the group {g}; the caller frees it. On an error the reply is complete. */
+err_t handler_group(struct call *call, struct reply *reply, struct group_record **out) MUST_USE;
+/* Of this server. */
+void handler_node_id(const struct call *call, uint8_t out[NODE_ID_LEN]);
+
 #endif

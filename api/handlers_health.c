@@ -14,20 +14,10 @@ static json_t *health_json(const struct api_health *health)
                      (json_int_t)health->coop_epoch, "primary", health->primary);
 }
 
-static bool refuses_query(const struct call *call, struct reply *reply)
-{
-    static const char *const none[] = {NULL};
-    const char *name;
-    if (request_only(call->request, none, &name) == E_OK)
-        return false;
-    reply_problem(reply, PROBLEM_BAD_REQUEST, "Unknown parameter %s", name);
-    return true;
-}
-
 static void reply_health(struct call *call, struct reply *reply, bool for_ready)
 {
     struct api_health health = {0};
-    if (refuses_query(call, reply))
+    if (handler_refuses_query(call, reply, NULL))
         return;
     call->options->health(call->options->context, &health);
     json_t *body = health_json(&health);

@@ -96,8 +96,6 @@ static void run_handler(const struct route *route, struct call *call, struct rep
         if (err != E_OK)
             reply_error(reply, err, "Reading the state");
     }
-    json_decref(call->json);
-    call->json = NULL;
     if (call->if_none_match != NULL && reply->status == 200 && reply->tag[0] != '\0' &&
         tag_matches(call->if_none_match, reply->tag)) {
         json_decref(reply->body);

@@ -19,7 +19,6 @@ struct call {
     struct bytes body;
     const char *params[ROUTE_PARAM_MAX]; /* what stood in the place of {g}, {identity} */
     struct store_txn *txn;               /* set by call_read */
-    json_t *json;                        /* of a body that was read */
 };
 
 /* Opens the call's read transaction and sets the reply's index and tag. */
