@@ -17,6 +17,7 @@ enum {
 };
 
 struct uv_loop_s;
+struct disk;
 struct cluster;
 
 struct cluster_options {
@@ -27,8 +28,10 @@ struct cluster_options {
     struct uv_loop_s *loop;
     uint64_t snapshot_entries; /* 0: SNAPSHOT_ENTRIES */
     uint64_t wal_segment_len;  /* octets, 0: default */
+    const struct disk *disk;   /* NULL: the real one; tests let it fail */
     void *context;
-    /* After each applied command, in order, on every node; proposer callbacks have run before. */
+    /* After each applied command, in order, on every node; proposer callbacks have run before. Also for what the log replays after
+     * a restart, before the first on_ready(true). */
     void (*on_applied)(void *context, const struct command *command, const struct apply_result *result);
     void (*on_member_removed)(void *context, const struct ks_group *group, const struct ks_member *member);
     /* This node may serve (log replayed, has a leader) or may not any more; reason is static text. */

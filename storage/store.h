@@ -56,5 +56,7 @@ enum { STORE_CHUNK_MAX = 1 << 20 };
 typedef err_t (*store_chunk_fn)(void *context, struct bytes chunk);
 err_t store_dump(struct store_txn *txn, store_chunk_fn sink, void *context) MUST_USE;
 err_t store_restore(struct store *store, struct bytes snapshot) MUST_USE;
+/* Removes all rows: applied is 0 then. */
+err_t store_wipe(struct store *store) MUST_USE;
 
 #endif

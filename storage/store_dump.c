@@ -151,3 +151,13 @@ err_t store_restore(struct store *store, struct bytes snapshot)
     err_t err = walk(body, NULL);
     return err == E_OK ? replace_all(store, body) : err;
 }
+
+err_t store_wipe(struct store *store)
+{
+    struct store_txn *txn;
+    err_t err = store_begin_write(store, &txn);
+    if (err != E_OK)
+        return err;
+    store_clear(txn);
+    return store_commit(txn);
+}
