@@ -1,0 +1,613 @@
+/* rig.h - a key server's core in a box: its own clock, randomness, network, pool and replicated state, and
+ * members made of proto's other half (main_mode_initiator, pull_member, push_member). Nothing here sleeps or
+ * opens a socket. */
+#ifndef TESTS_UNIT_SERVER_RIG_H
+#define TESTS_UNIT_SERVER_RIG_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/event.h"
+#include "proto/gdoi/pull_member.h"
+#include "proto/gdoi/push.h"
+#include "proto/gdoi/push_ack.h"
+#include "server/core.h"
+#include "tests/lib/test.h"
+
+enum {
+    RIG_WIRE_MAX = 4096,
+    RIG_JOB_MAX = 256,
+    RIG_PROPOSAL_MAX = 1024,
+    RIG_STEPS_MAX = 2000,
+    RIG_START_MS = 5000000,
+};
+
+#define RIG_PSK "a long random secret for branch 13"
+
+struct rig_datagram {
+    struct ike_path path; /* the peer's end */
+    size_t len;
+    uint8_t *data;
+};
+
+struct rig_proposal {
+    uint8_t *encoded;
+    size_t len;
+    cluster_done_fn done;
+    void *context;
+};
+
+enum rig_commit { RIG_COMMIT, RIG_HOLD, RIG_LOSE };
+
+struct rig {
+    uint64_t mono_ms;
+    struct clock clock;
+    struct rng_seeded seeded;
+    struct rng rng;
+    struct ksd_config config;
+    struct config_psk psks[4];
+    struct group_config groups[2];
+    struct ks_state state;
+    struct wrap_key wrap;
+    uint8_t node_id[NODE_ID_LEN];
+    bool primary;
+    struct core *core;
+    enum rig_commit commit;
+    err_t propose_error; /* what propose answers at once */
+    bool hold_jobs;
+    bool pool_full;
+    struct rig_datagram wire[RIG_WIRE_MAX]; /* from the server */
+    size_t wire_count;
+    struct job *jobs[RIG_JOB_MAX];
+    size_t job_count;
+    struct rig_proposal proposals[RIG_PROPOSAL_MAX];
+    size_t proposal_count;
+    size_t many_limit; /* what send_many takes at most at once; 0: all */
+    size_t many_count; /* datagrams by send_many so far */
+    size_t applied[CMD_PUSH_DONE + 1];
+};
+
+static inline uint64_t rig_mono(void *context)
+{
+    return ((struct rig *)context)->mono_ms;
+}
+
+static inline uint64_t rig_wall(void *context)
+{
+    return 1700000000000u + ((struct rig *)context)->mono_ms;
+}
+
+static inline void rig_send(void *context, const struct ike_path *path, struct bytes datagram)
+{
+    struct rig *rig = context;
+    assert_true(rig->wire_count < RIG_WIRE_MAX);
+    assert_true(datagram.len > 0);
+    struct rig_datagram *d = &rig->wire[rig->wire_count++];
+    *d = (struct rig_datagram){*path, datagram.len, malloc(datagram.len)};
+    memcpy(d->data, datagram.data, datagram.len);
+}
+
+static inline size_t rig_send_many(void *context, const struct addr *local, struct bytes datagram,
+                                   const struct endpoint *to, size_t count)
+{
+    struct rig *rig = context;
+    if (rig->many_limit != 0 && count > rig->many_limit)
+        count = rig->many_limit;
+    for (size_t i = 0; i < count; i++)
+        rig_send(rig, &(struct ike_path){.peer = to[i], .local = *local}, datagram);
+    rig->many_count += count;
+    return count;
+}
+
+static inline err_t rig_compute(void *context, struct job *job)
+{
+    struct rig *rig = context;
+    if (rig->pool_full || rig->job_count == RIG_JOB_MAX)
+        return E_FULL;
+    rig->jobs[rig->job_count++] = job;
+    return E_OK;
+}
+
+static inline err_t rig_propose(void *context, const struct command *command, cluster_done_fn done,
+                                void *done_context)
+{
+    struct rig *rig = context;
+    static uint8_t buf[BATCH_LEN_MAX];
+    if (rig->propose_error != E_OK)
+        return rig->propose_error;
+    assert_true(rig->proposal_count < RIG_PROPOSAL_MAX);
+    struct writer w = writer_over(buf, sizeof(buf));
+    err_t err = command_encode(&w, command);
+    if (err != E_OK)
+        return E_LIMIT;
+    struct rig_proposal *p = &rig->proposals[rig->proposal_count++];
+    *p = (struct rig_proposal){malloc(w.len), w.len, done, done_context};
+    memcpy(p->encoded, buf, w.len);
+    return E_OK;
+}
+
+static inline const struct ks_state *rig_state(void *context)
+{
+    return &((struct rig *)context)->state;
+}
+
+static inline const struct wrap_key *rig_wrap(void *context)
+{
+    return &((struct rig *)context)->wrap;
+}
+
+static inline bool rig_is_primary(void *context)
+{
+    return ((struct rig *)context)->primary;
+}
+
+static inline const uint8_t *rig_node_id(void *context)
+{
+    return ((struct rig *)context)->node_id;
+}
+
+static inline void rig_removed(void *context, const struct ks_group *group, const struct ks_member *member)
+{
+    core_member_removed(((struct rig *)context)->core, group, member);
+}
+
+static inline void rig_apply(struct rig *rig, const struct command *command, cluster_done_fn done,
+                             void *context)
+{
+    struct apply_result result;
+    assert_ok(
+        ks_state_apply(&rig->state, command, NULL, &result, rig->core != NULL ? rig_removed : NULL, rig));
+    if (result.err == E_OK)
+        rig->applied[command->type]++;
+    if (done != NULL)
+        done(context, &result);
+    if (rig->core != NULL)
+        core_applied(rig->core, command, &result);
+}
+
+/* What stands in the queue now is committed, or its fate stays unknown. */
+static inline size_t rig_commit_all(struct rig *rig, bool lose)
+{
+    size_t count = rig->proposal_count;
+    struct rig_proposal *now = malloc((count != 0 ? count : 1) * sizeof(*now));
+    memcpy(now, rig->proposals, count * sizeof(*now));
+    rig->proposal_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (lose) {
+            struct apply_result lost = {.err = E_NO_QUORUM};
+            now[i].done(now[i].context, &lost);
+        } else {
+            struct command command;
+            struct reader r = reader_over((struct bytes){now[i].encoded, now[i].len});
+            assert_ok(command_decode(&r, &command));
+            rig_apply(rig, &command, now[i].done, now[i].context);
+            command_close(&command);
+        }
+        free(now[i].encoded);
+    }
+    free(now);
+    return count;
+}
+
+static inline size_t rig_run_jobs(struct rig *rig)
+{
+    size_t count = rig->job_count;
+    struct job *now[RIG_JOB_MAX];
+    memcpy(now, rig->jobs, count * sizeof(now[0]));
+    rig->job_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        job_run(now[i]);
+        core_job_done(rig->core, now[i]);
+    }
+    return count;
+}
+
+/* Pool and cluster work until both are quiet. The wire is left as it is. */
+static inline void rig_settle(struct rig *rig)
+{
+    for (int i = 0; i < RIG_STEPS_MAX; i++) {
+        size_t work = 0;
+        if (core_wake_ms(rig->core) <= rig->mono_ms) {
+            core_tick(rig->core);
+            work++;
+        }
+        if (!rig->hold_jobs)
+            work += rig_run_jobs(rig);
+        if (rig->commit != RIG_HOLD)
+            work += rig_commit_all(rig, rig->commit == RIG_LOSE);
+        if (work == 0)
+            return;
+    }
+    fail_msg("the core does not come to rest");
+}
+
+/* Time passes as the loop would let it: each wake-up in turn. */
+static inline void rig_pass(struct rig *rig, uint64_t ms)
+{
+    uint64_t end = rig->mono_ms + ms;
+    rig_settle(rig);
+    while (core_wake_ms(rig->core) <= end) {
+        uint64_t wake = core_wake_ms(rig->core);
+        if (wake > rig->mono_ms)
+            rig->mono_ms = wake;
+        rig_settle(rig);
+    }
+    rig->mono_ms = end;
+    rig_settle(rig);
+}
+
+static inline struct group_config rig_group(const char *name, uint32_t number)
+{
+    struct group_config group = {.identity = identity_from_number(number),
+                                 .server_addr = addr_v4(10, 1, 11, 2),
+                                 .kek_lifetime_s = 86400,
+                                 .tek_lifetime_s = 7200,
+                                 .retransmit_s = 10,
+                                 .retransmit_count = 2,
+                                 .kek_cipher = CIPHER_AES_CBC_256,
+                                 .sig_hash = HASH_SHA256,
+                                 .ack = KEK_ACK_SHA256,
+                                 .suite = {ESP_AES_CBC, 256, AUTH_HMAC_SHA256},
+                                 .activation_s = 10,
+                                 .deactivation_s = 30,
+                                 .selector_count = 1};
+    snprintf(group.name, sizeof(group.name), "%s", name);
+    assert_ok(prefix_parse(&group.selectors[0].src, "192.168.0.0/16"));
+    assert_ok(prefix_parse(&group.selectors[0].dst, "192.168.0.0/16"));
+    return group;
+}
+
+static inline void rig_open_core(struct rig *rig)
+{
+    struct core_options options = {.config = &rig->config,
+                                   .clock = &rig->clock,
+                                   .rng = &rig->rng,
+                                   .ports = {.context = rig,
+                                             .send = rig_send,
+                                             .send_many = rig_send_many,
+                                             .compute = rig_compute,
+                                             .propose = rig_propose,
+                                             .state = rig_state,
+                                             .wrap_key = rig_wrap,
+                                             .is_primary = rig_is_primary,
+                                             .cluster_now_ms = rig_wall,
+                                             .node_id = rig_node_id}};
+    assert_ok(core_open(&rig->core, &options));
+}
+
+/* Group G1 (3333) for everyone with a key; keys for 10.1.13.2, 10.1.14.0/24 and 10.2.0.0/16. Nothing
+ * committed but the cluster. */
+static inline struct rig *rig_new(void)
+{
+    struct rig *rig = calloc(1, sizeof(*rig));
+    rig->mono_ms = RIG_START_MS;
+    rig->clock = (struct clock){rig_mono, rig_wall, rig};
+    rig->rng = rng_seeded_init(&rig->seeded, 7);
+    rig->primary = true;
+    memset(rig->node_id, 0x11, sizeof(rig->node_id));
+    uint8_t key[KEYWRAP_KEY_LEN];
+    memset(key, 0x22, sizeof(key));
+    rig->wrap.version = 1;
+    assert_ok(secret_set(&rig->wrap.key, BYTES_OF(key)));
+    rig->config = (struct ksd_config){.path = "ksd.conf",
+                                      .listen = {addr_v4(10, 1, 11, 2), GDOI_PORT},
+                                      .half_open_max = 64,
+                                      .rate_per_s = 20,
+                                      .rate_burst = 60,
+                                      .sign_alg = SIGN_ECDSA_256,
+                                      .psks = rig->psks,
+                                      .psk_count = 3,
+                                      .groups = rig->groups,
+                                      .group_count = 1};
+    ike_policy_default(&rig->config.ike);
+    rig->config.ike.lifetime_s = 1200;
+    static const char *const peers[] = {"10.1.13.2", "10.1.14.0/24", "10.2.0.0/16"};
+    for (size_t i = 0; i < 3; i++) {
+        assert_ok(prefix_parse(&rig->psks[i].peer, peers[i]));
+        assert_ok(secret_set(&rig->psks[i].secret, bytes_of_text(RIG_PSK)));
+    }
+    rig->groups[0] = rig_group("G1", 3333);
+    ks_state_init(&rig->state, (const uint64_t[2]){1, 2});
+    struct command init = {.type = CMD_CLUSTER_INIT, .time_ms = rig_wall(rig)};
+    memset(init.u.cluster_init.cluster_id, 0x33, CLUSTER_ID_LEN);
+    rig_apply(rig, &init, NULL, NULL);
+    struct command elect = {.type = CMD_ELECT, .time_ms = rig_wall(rig), .u.elect.epoch = 1};
+    memcpy(elect.u.elect.primary_id, rig->node_id, NODE_ID_LEN);
+    rig_apply(rig, &elect, NULL, NULL);
+    rig_open_core(rig);
+    return rig;
+}
+
+/* Signing key, groups, keys: all committed. */
+static inline struct rig *rig_ready(void)
+{
+    struct rig *rig = rig_new();
+    core_ready(rig->core, true);
+    rig_settle(rig);
+    rig_pass(rig, 2000);
+    assert_non_null(ks_state_group_by_name(&rig->state, "G1"));
+    assert_true(ks_state_group_by_name(&rig->state, "G1")->record.has_kek);
+    return rig;
+}
+
+static inline void rig_wire_clear(struct rig *rig)
+{
+    for (size_t i = 0; i < rig->wire_count; i++)
+        free(rig->wire[i].data);
+    rig->wire_count = 0;
+}
+
+/* The process dies: nothing that is under way comes back. The replicated state stays. */
+static inline void rig_kill_core(struct rig *rig)
+{
+    for (size_t i = 0; i < rig->job_count; i++)
+        job_free(rig->jobs[i]);
+    rig->job_count = 0;
+    rig_commit_all(rig, true);
+    for (size_t i = 0; i < rig->job_count; i++)
+        job_free(rig->jobs[i]);
+    rig->job_count = 0;
+    rig_commit_all(rig, true);
+    core_free(rig->core);
+    rig->core = NULL;
+    rig_wire_clear(rig);
+}
+
+static inline void rig_free(struct rig *rig)
+{
+    rig_kill_core(rig);
+    ks_state_close(&rig->state);
+    secret_close(&rig->wrap.key);
+    free(rig);
+}
+
+static inline const struct ks_group *rig_g1(const struct rig *rig)
+{
+    return ks_state_group_by_name(&rig->state, "G1");
+}
+
+static inline uint64_t rig_metric(const struct rig *rig, enum metric metric)
+{
+    return metrics_get(core_metrics(rig->core), metric);
+}
+
+/* A datagram from an end point to the server. */
+static inline void rig_in(struct rig *rig, const struct endpoint *from, struct bytes datagram)
+{
+    struct ike_path path = {.peer = *from, .local = rig->config.listen.addr};
+    uint8_t *exact = malloc(datagram.len != 0 ? datagram.len : 1); /* ASan sees a read past the end */
+    if (datagram.len != 0)
+        memcpy(exact, datagram.data, datagram.len);
+    core_datagram(rig->core, &path, (struct bytes){exact, datagram.len});
+    free(exact);
+}
+
+/* The oldest datagram for an end point, taken off the wire into buf; false if there is none. */
+static inline bool rig_out(struct rig *rig, const struct endpoint *to, uint8_t *buf, struct bytes *out)
+{
+    for (size_t i = 0; i < rig->wire_count; i++) {
+        struct rig_datagram d = rig->wire[i];
+        if (!endpoint_equal(&d.path.peer, to))
+            continue;
+        memmove(&rig->wire[i], &rig->wire[i + 1], (rig->wire_count - i - 1) * sizeof(d));
+        rig->wire_count--;
+        assert_true(d.len <= ISAKMP_MESSAGE_MAX);
+        memcpy(buf, d.data, d.len);
+        free(d.data);
+        *out = (struct bytes){buf, d.len};
+        return true;
+    }
+    return false;
+}
+
+static inline size_t rig_waiting(const struct rig *rig, const struct endpoint *to)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < rig->wire_count; i++)
+        count += endpoint_equal(&rig->wire[i].path.peer, to);
+    return count;
+}
+
+/* ---- a member ---- */
+
+struct rig_member {
+    struct endpoint at;
+    struct ike_policy policy;
+    struct main_mode mm;
+    struct isakmp_sa sa;
+    struct pull_member pull;
+    struct push_member push;
+    struct push_ack_key ack_key;
+    bool registered;
+    size_t pushes; /* taken */
+    size_t replays;
+    uint8_t out[ISAKMP_MESSAGE_MAX]; /* last that it sent */
+    size_t out_len;
+    uint8_t in[ISAKMP_MESSAGE_MAX]; /* last that it got */
+    struct bytes got;
+};
+
+static inline void member_init(struct rig *rig, struct rig_member *m, uint8_t c, uint8_t d, const char *psk)
+{
+    memset(m, 0, sizeof(*m));
+    m->at = (struct endpoint){addr_v4(10, 1, c, d), GDOI_PORT};
+    assert_ok(ike_policy_add(&m->policy, "aes256-sha256-ecp256"));
+    m->policy.lifetime_s = 1200;
+    struct mm_params params = {.policy = &m->policy,
+                               .psk = bytes_of_text(psk),
+                               .local_id = identity_from_addr(&m->at.addr),
+                               .doi = DOI_GDOI,
+                               .rng = &rig->rng};
+    assert_ok(main_mode_initiator_init(&m->mm, &params));
+}
+
+static inline void member_close(struct rig_member *m)
+{
+    main_mode_close(&m->mm);
+    isakmp_sa_close(&m->sa);
+    pull_member_close(&m->pull);
+    push_member_close(&m->push);
+    push_ack_key_close(&m->ack_key);
+}
+
+static inline void member_send(struct rig *rig, struct rig_member *m, struct bytes datagram)
+{
+    if (datagram.data != m->out)
+        memcpy(m->out, datagram.data, datagram.len);
+    m->out_len = datagram.len;
+    rig_in(rig, &m->at, (struct bytes){m->out, m->out_len});
+    rig_settle(rig);
+}
+
+static inline void member_repeat(struct rig *rig, struct rig_member *m)
+{
+    rig_in(rig, &m->at, (struct bytes){m->out, m->out_len});
+    rig_settle(rig);
+}
+
+static inline bool member_get(struct rig *rig, struct rig_member *m)
+{
+    return rig_out(rig, &m->at, m->in, &m->got);
+}
+
+/* One step of main mode; its answer, if any, goes out. */
+static inline err_t member_mm(struct rig *rig, struct rig_member *m, enum mm_event_kind kind,
+                              struct dh_job *job)
+{
+    uint8_t buf[ISAKMP_MESSAGE_MAX];
+    struct mm_effects effects;
+    struct mm_event event = {.kind = kind, .datagram = m->got, .job = job};
+    struct writer w = writer_over(buf, sizeof(buf));
+    err_t err = main_mode_step(&m->mm, &event, &w, &effects);
+    if (err != E_OK)
+        return err;
+    if (effects.send)
+        member_send(rig, m, writer_bytes(&w));
+    if (effects.compute) {
+        dh_job_run(&effects.job);
+        return member_mm(rig, m, MM_EVENT_DH_DONE, &effects.job);
+    }
+    if (effects.established)
+        main_mode_take_sa(&m->mm, &m->sa);
+    return E_OK;
+}
+
+/* Main mode up to where it sticks. E_OK: established; else what its last message met, E_TIMEOUT for silence.
+ */
+static inline err_t member_phase1(struct rig *rig, struct rig_member *m)
+{
+    err_t err = member_mm(rig, m, MM_EVENT_START, NULL);
+    while (err == E_OK && !m->sa.established) {
+        if (!member_get(rig, m))
+            return E_TIMEOUT;
+        err = member_mm(rig, m, MM_EVENT_DATAGRAM, NULL);
+    }
+    return err;
+}
+
+static inline void member_pull_start(struct rig *rig, struct rig_member *m, uint32_t group)
+{
+    uint8_t buf[ISAKMP_MESSAGE_MAX];
+    struct identity identity = identity_from_number(group);
+    struct writer w = writer_over(buf, sizeof(buf));
+    pull_member_close(&m->pull);
+    assert_ok(pull_member_start(&m->pull, &m->sa, &rig->rng, &identity, 1, &w));
+    member_send(rig, m, writer_bytes(&w));
+}
+
+static inline err_t member_pull_step(struct rig *rig, struct rig_member *m)
+{
+    uint8_t buf[ISAKMP_MESSAGE_MAX];
+    uint8_t plain[ISAKMP_MESSAGE_MAX];
+    struct writer w = writer_over(buf, sizeof(buf));
+    err_t err = pull_member_step(&m->pull, &m->sa, m->got, plain, &w);
+    if (err == E_OK && w.len > 0)
+        member_send(rig, m, writer_bytes(&w));
+    return err;
+}
+
+static inline void member_take_keys(struct rig_member *m)
+{
+    push_member_close(&m->push);
+    push_ack_key_close(&m->ack_key);
+    assert_int_equal(m->pull.state, PULL_M_DONE);
+    assert_ok(push_member_open(&m->push, &m->pull.policy.kek, m->pull.seq, false));
+    if (m->pull.policy.kek.ack != KEK_ACK_NONE)
+        assert_ok(push_ack_key_derive(&m->ack_key, &m->pull.policy.kek));
+    m->registered = true;
+}
+
+/* PULL up to where it sticks. */
+static inline err_t member_pull(struct rig *rig, struct rig_member *m, uint32_t group)
+{
+    member_pull_start(rig, m, group);
+    while (m->pull.state != PULL_M_DONE) {
+        if (!member_get(rig, m))
+            return E_TIMEOUT;
+        err_t err = member_pull_step(rig, m);
+        if (err != E_OK)
+            return err;
+    }
+    member_take_keys(m);
+    return E_OK;
+}
+
+static inline void member_register(struct rig *rig, struct rig_member *m, uint8_t c, uint8_t d)
+{
+    member_init(rig, m, c, d, RIG_PSK);
+    assert_ok(member_phase1(rig, m));
+    assert_ok(member_pull(rig, m, 3333));
+}
+
+/* Takes the push in m->got. */
+static inline err_t member_push(struct rig_member *m)
+{
+    uint8_t plain[ISAKMP_MESSAGE_MAX];
+    struct push_received message = {0};
+    err_t err = push_member_open_message(&m->push, m->got, plain, &message);
+    if (err == E_OK)
+        err = push_member_accept(&m->push, &message);
+    if (err == E_OK)
+        m->pushes++;
+    else if (err == E_REPLAY)
+        m->replays++;
+    push_received_close(&message);
+    return err;
+}
+
+/* The acknowledgement that this member gives for seq, into buf. */
+static inline struct bytes member_ack(const struct rig_member *m, uint32_t seq, uint8_t *buf, size_t cap)
+{
+    struct writer w = writer_over(buf, cap);
+    assert_ok(push_ack_build(&m->ack_key, seq, &m->at.addr, false, &w));
+    return writer_bytes(&w);
+}
+
+static inline void member_send_ack(struct rig *rig, struct rig_member *m, uint32_t seq)
+{
+    uint8_t buf[PUSH_ACK_LEN_MAX];
+    rig_in(rig, &m->at, member_ack(m, seq, buf, sizeof(buf)));
+    rig_settle(rig);
+}
+
+/* All pushes that wait for the member: taken, acknowledged under the KEK that they came under. Returns how
+ * many were new. */
+static inline size_t member_take_pushes(struct rig *rig, struct rig_member *m, bool ack)
+{
+    size_t before = m->pushes;
+    while (member_get(rig, m)) {
+        err_t err = member_push(m);
+        if (err != E_OK && err != E_REPLAY)
+            fail_msg("a push was refused: E_%s", err_name(err));
+        if (ack)
+            member_send_ack(rig, m, m->push.last_seq);
+        if (m->push.kek.ack != KEK_ACK_NONE) {
+            push_ack_key_close(&m->ack_key);
+            assert_ok(push_ack_key_derive(&m->ack_key, &m->push.kek));
+        }
+    }
+    return m->pushes - before;
+}
+
+#endif
