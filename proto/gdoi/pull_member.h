@@ -20,7 +20,8 @@ struct pull_member {
     bool any_dialect;          /* see group_policy_from_sa; may be set before start */
     uint16_t sid_request;      /* SIDs to ask for when the SA has a counter-mode transform; 0: the one that all get */
     struct group_policy policy; /* complete once PULL_M_DONE; take it by copy and close, or pull_member_close wipes */
-    uint32_t seq;              /* highest push sequence number in use, from message 4 */
+    uint32_t seq;              /* highest push sequence number in use, from message 4. A push that was taken while the PULL ran
+                                * has a higher one: then this number, and this policy, are stale (RFC 6407 3.3) */
     bool has_seq;
 };
 
