@@ -17,7 +17,7 @@ err_t core_open(struct core **out, const struct core_options *options)
     core->clock = options->clock;
     core->rng = options->rng;
     core->ports = options->ports;
-    core->now_ms = clock_mono_ms(core->clock);
+    core->now_ms = core->key_missing_ms = clock_mono_ms(core->clock);
     ike_table_init(&core->table, &seeds[0]);
     admission_init(&core->admission, options->config->rate_per_s, options->config->rate_burst, &seeds[2]);
     core_configure(core, options->config);

@@ -11,8 +11,10 @@
 
 enum {
     DRAFT_RETRY_MS = 1000, /* after a draft that could not be made, sealed or committed */
-    DONE_RETRY_MS = 1000,  /* after a PUSH_DONE that could not be committed */
-    SYNC_RETRY_MS = 1000,  /* after a comparison with the configuration that had to stop */
+    KEY_GRACE_MS =
+        5000, /* a signing key may be missing for that long before somebody is told: it is being made */
+    DONE_RETRY_MS = 1000, /* after a PUSH_DONE that could not be committed */
+    SYNC_RETRY_MS = 1000, /* after a comparison with the configuration that had to stop */
     SYNC_ROUND_MAX =
         8, /* comparisons in a row that find a difference; then it is the configuration that is wrong */
     SYNC_FLIGHT_MAX = 256, /* proposals of the comparison under way at once */
@@ -47,6 +49,7 @@ struct core {
     uint64_t wake_ms;
     uint64_t sweep_ms;
     struct signer *signers[SIGNER_MAX];
+    uint64_t key_missing_ms; /* since when there has been no signing key */
     bool sign_key_making;
     struct {
         bool wanted;

@@ -160,16 +160,20 @@ void rekey_engine_job_done(struct core *core, struct job *job)
         drafted(work, err, core->now_ms);
 }
 
-/* Without a signing key no group gets keys: say so once per group. */
+/* Without a signing key no group gets keys: say so once per group, unless the key is just being made. */
 static void report_missing_key(struct core *core)
 {
     const struct ks_state *state = core_state(core);
+    bool missing = state->signing.version == 0;
+    if (!missing)
+        core->key_missing_ms = core->now_ms;
+    bool long_missing = core->now_ms >= core->key_missing_ms + KEY_GRACE_MS;
     for (size_t i = 0; i < state->group_count; i++) {
         struct group_work *work = group_work_of(core, state->groups[i]->record.id);
-        if (work == NULL || work->key_missing == (state->signing.version == 0))
+        if (work == NULL || work->key_missing == long_missing)
             continue;
-        work->key_missing = state->signing.version == 0;
-        if (work->key_missing)
+        work->key_missing = long_missing;
+        if (long_missing)
             event(KS_NO_RSA_KEYS, state->groups[i]->record.config.name);
     }
 }
