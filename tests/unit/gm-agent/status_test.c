@@ -1,0 +1,176 @@
+/* What "show" prints: the labels that people's parsers read, never a key, never more than fits. */
+#include <jansson.h>
+
+#include "gm-agent/status.h"
+#include "world.h"
+
+static char answer[STATUS_ANSWER_MAX];
+
+static struct status_view view_of(const struct world *w)
+{
+    static const struct datapath_counter counters[DP_COUNTER_COUNT] = {
+        [DP_ENCAPS] = {.count = 7}, [DP_INVALID_SPI] = {.count = 2, .first_src = {192, 168, 14, 10}}};
+    return (struct status_view){
+        .agent = &w->agent, .counters = counters, .backend = "user", .now_ms = w->now_ms};
+}
+
+static void assert_has(const char *text)
+{
+    if (strstr(answer, text) == NULL)
+        fail_msg("not found: %s\nin:\n%s", text, answer);
+}
+
+static void commands_are_read_with_any_blanks_and_case(void **state)
+{
+    (void)state;
+    bool json = true;
+    assert_int_equal(status_parse("show crypto gdoi", &json), STATUS_SHOW_GDOI);
+    assert_false(json);
+    assert_int_equal(status_parse("  Show   crypto gdoi\tgm  \r", &json), STATUS_SHOW_GM);
+    assert_int_equal(status_parse("show crypto gdoi gm rekey json", &json), STATUS_SHOW_REKEY);
+    assert_true(json);
+    assert_int_equal(status_parse("show crypto ipsec sa", &json), STATUS_SHOW_IPSEC);
+    assert_int_equal(status_parse("clear crypto gdoi", &json), STATUS_CLEAR);
+    assert_int_equal(status_parse("", &json), STATUS_UNKNOWN);
+    assert_int_equal(status_parse("json", &json), STATUS_UNKNOWN);
+    assert_int_equal(
+        status_parse("show crypto gdoi gm rekey and then some more words that are far too long for anybody "
+                     "to type them in earnest, are they not? I think that they are",
+                     &json),
+        STATUS_UNKNOWN);
+}
+
+static void show_crypto_gdoi_has_the_labels_of_a_router(void **state)
+{
+    (void)state;
+    struct world *w = world_registered(1);
+    struct status_view view = view_of(w);
+    status_text(&view, STATUS_SHOW_GDOI, answer, sizeof(answer));
+    assert_has("GROUP INFORMATION\n\n    Group Name               : G1\n    Group Identity           : 3333\n"
+               "    Group Type               : GDOI (ISAKMP)\n    Crypto Path              : ipv4\n");
+    assert_has("     Group Server list       : 10.1.11.2\n");
+    assert_has("Group Member Information For Group G1:\n    IPSec SA Direction       : Both\n");
+    assert_has("    Group member             : 10.1.20.2       vrf: None\n       Local addr/port       : "
+               "10.1.20.2/848\n");
+    assert_has("       Registration status   : Registered\n       Registered with       : 10.1.11.2\n");
+    assert_has("       Succeeded registration: 1\n       Attempted registration: 1\n");
+    assert_has("       Active TEK Number     : 1\n");
+    assert_has("   access-list   permit ip 192.168.13.0 0.0.0.255 192.168.14.0 0.0.0.255\n");
+    assert_has("KEK POLICY:\n    Rekey Transport Type     : Unicast\n    Lifetime (secs)          : 863");
+    assert_has("    Encrypt Algorithm        : AES\n    Key Size                 : 256\n");
+    assert_has("        spi: 0x00001001(4097)\n        transform: esp-256-aes esp-sha256-hmac\n"
+               "        sa timing:remaining key lifetime (sec): (3599)\n");
+    world_close(w);
+}
+
+static void show_before_any_registration_is_fine(void **state)
+{
+    (void)state;
+    struct world *w = world_open(2, 3);
+    struct status_view view = view_of(w);
+    for (int c = STATUS_UNKNOWN; c <= STATUS_CLEAR; c++) {
+        assert_true(status_text(&view, (enum status_command)c, answer, sizeof(answer)) > 0);
+        assert_true(status_json(&view, (enum status_command)c, answer, sizeof(answer)) > 0);
+    }
+    status_text(&view, STATUS_SHOW_GM, answer, sizeof(answer));
+    assert_has("Registration status   : Not registered\n");
+    world_close(w);
+}
+
+static void ipsec_sa_shows_counters_with_their_peers(void **state)
+{
+    (void)state;
+    struct world *w = world_registered(3);
+    struct status_view view = view_of(w);
+    status_text(&view, STATUS_SHOW_IPSEC, answer, sizeof(answer));
+    assert_has("   local  ident (addr/mask/prot/port): (192.168.13.0/255.255.255.0/0/0)\n");
+    assert_has("    #pkts encaps: 7, #pkts encrypt: 0, #pkts digest: 0\n");
+    assert_has("invalid sa (rcv)            : 2 first 192.168.14.10 -> ");
+    assert_has("     current outbound spi: 0x00001001(4097)\n");
+    world_close(w);
+}
+
+static void json_says_the_same(void **state)
+{
+    (void)state;
+    struct world *w = world_registered(4);
+    struct status_view view = view_of(w);
+    size_t len = status_json(&view, STATUS_SHOW_GDOI, answer, sizeof(answer));
+    json_t *root = json_loadb(answer, len, 0, NULL);
+    assert_non_null(root);
+    json_t *member = json_object_get(root, "member");
+    assert_true(json_is_true(json_object_get(member, "registered")));
+    assert_string_equal(json_string_value(json_object_get(member, "registered_with")), "10.1.11.2");
+    assert_int_equal(json_array_size(json_object_get(root, "teks")), 1);
+    json_decref(root);
+    len = status_json(&view, STATUS_SHOW_IPSEC, answer, sizeof(answer));
+    root = json_loadb(answer, len, 0, NULL);
+    json_t *counter = json_object_get(json_object_get(root, "counters"), "encaps");
+    assert_int_equal(json_integer_value(json_object_get(counter, "count")), 7);
+    json_decref(root);
+    world_close(w);
+}
+
+/* Any eight octets of a secret, raw or as hex. */
+static void assert_hides(const struct secret *secret, size_t len)
+{
+    char text[17];
+    for (size_t i = 0; i < 8; i++)
+        snprintf(text + 2 * i, 3, "%02x", secret->data[i]);
+    assert_null(memmem(answer, len, secret->data, 8));
+    assert_null(strstr(answer, text));
+}
+
+static void no_answer_holds_a_key(void **state)
+{
+    (void)state;
+    struct world *w = world_registered(5);
+    struct status_view view = view_of(w);
+    for (int c = STATUS_UNKNOWN; c <= STATUS_CLEAR; c++) {
+        for (int json = 0; json < 2; json++) {
+            size_t len = json ? status_json(&view, (enum status_command)c, answer, sizeof(answer))
+                              : status_text(&view, (enum status_command)c, answer, sizeof(answer));
+            assert_hides(&w->policy.teks[0].key, len);
+            assert_hides(&w->policy.teks[0].integrity, len);
+            assert_hides(&w->policy.kek.iv_key, len);
+            assert_hides(&w->config.psk, len);
+        }
+    }
+    world_close(w);
+}
+
+static void the_largest_policy_fits_and_a_small_buffer_is_not_overrun(void **state)
+{
+    (void)state;
+    struct world *w = world_registered(6);
+    struct status_view view = view_of(w);
+    w->agent.selector_count = POLICY_SELECTOR_MAX;
+    for (size_t i = 0; i < POLICY_SELECTOR_MAX; i++)
+        w->agent.selectors[i] = w->agent.selectors[0];
+    size_t len = status_json(&view, STATUS_SHOW_GDOI, answer, sizeof(answer));
+    assert_true(len > 1000 && len < sizeof(answer) / 2);
+    assert_true(status_text(&view, STATUS_SHOW_GDOI, answer, sizeof(answer)) < sizeof(answer) / 2);
+    for (size_t cap = 0; cap < 700; cap++) {
+        char *small = malloc(cap != 0 ? cap : 1);
+        assert_non_null(small);
+        assert_true(status_text(&view, STATUS_SHOW_GDOI, small, cap) <= cap);
+        assert_true(status_json(&view, STATUS_SHOW_REKEY, small, cap) <= cap);
+        free(small);
+    }
+    world_close(w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(commands_are_read_with_any_blanks_and_case),
+        cmocka_unit_test(show_crypto_gdoi_has_the_labels_of_a_router),
+        cmocka_unit_test(show_before_any_registration_is_fine),
+        cmocka_unit_test(ipsec_sa_shows_counters_with_their_peers),
+        cmocka_unit_test(json_says_the_same),
+        cmocka_unit_test(no_answer_holds_a_key),
+        cmocka_unit_test(the_largest_policy_fits_and_a_small_buffer_is_not_overrun),
+    };
+    world_trace();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
