@@ -116,6 +116,9 @@ static err_t seal(struct core *core, const struct ks_group *group, struct rekey_
         return E_NO_MEMORY;
     job->draft = draft;
     job->signer = signer;
+    /* The members of this KEK verify with the key of its time, which may not be the current one. */
+    draft->under.sig_alg = sign_key_alg(signer->key);
+    draft->under.sig_key_bits = (uint16_t)sign_key_bits(signer->key);
     signer->refs++;
     err_t err = core->ports.compute(core->ports.context, job);
     if (err != E_OK) {
