@@ -36,8 +36,8 @@ static void start_pull(struct registration *reg, uint64_t now_ms, struct registr
     reg->state = REGISTRATION_PULL;
     reg->pull.any_dialect = reg->config->accept_dialect;
     struct writer w = writer_over(reg->request, sizeof(reg->request));
-    /* One SID is what every member gets; more are for members that send on several processors. */
-    err_t err = pull_member_start(&reg->pull, &reg->sa, reg->rng, &reg->config->group, 0, &w);
+    /* One sender id, if a key needs it (RFC 6407 3.3, 5.4.2): one thread sends. */
+    err_t err = pull_member_start(&reg->pull, &reg->sa, reg->rng, &reg->config->group, 1, &w);
     if (err == E_OK)
         err = writer_end(&w);
     if (err != E_OK)
