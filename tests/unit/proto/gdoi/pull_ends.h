@@ -114,4 +114,35 @@ static inline void run(const struct group_policy *policy, uint16_t sid_request, 
     assert_int_equal(ends.member.state, PULL_M_DONE);
 }
 
+/* --- an end that waits for a message, and what it was --- */
+
+static struct group_policy told;
+static uint8_t before[sizeof(struct pull_member)];
+
+static inline void remember(int n)
+{
+    memcpy(before, n % 2 == 1 ? (void *)&ends.server : (void *)&ends.member,
+           n % 2 == 1 ? sizeof(ends.server) : sizeof(ends.member));
+}
+
+static inline void assert_unchanged(int n)
+{
+    assert_memory_equal(before, n % 2 == 1 ? (void *)&ends.server : (void *)&ends.member,
+                        n % 2 == 1 ? sizeof(ends.server) : sizeof(ends.member));
+}
+
+static inline void wait_for(int n)
+{
+    setup(NULL);
+    fixture_policy_gcm(&told);
+    run_until(n, &told, 2, 1);
+    remember(n);
+}
+
+static inline void assert_taken(int n)
+{
+    assert_ok(take(n, ends.sent[n]));
+    teardown(NULL);
+}
+
 #endif
