@@ -23,6 +23,8 @@ static void reply_health(struct call *call, struct reply *reply, bool for_ready)
     json_t *body = health_json(&health);
     if (body != NULL)
         json_object_set_new(body, "started", view_time(health.started_ms));
+    if (body != NULL && health.voters > 0)
+        json_object_set_new(json_object_get(body, "raft"), "voters", json_integer(health.voters));
     if (for_ready ? health.ready : health.live) {
         reply_json(reply, 200, body);
         return;

@@ -26,7 +26,8 @@ struct api_health {
     uint64_t term;
     uint64_t commit_index;
     uint64_t applied_index;
-    bool primary; /* of the committed epoch */
+    uint32_t voters; /* of the cluster; 0: not told */
+    bool primary;    /* of the committed epoch */
     uint32_t coop_epoch;
     uint8_t node_id[NODE_ID_LEN];
     struct endpoint listen; /* UDP 848 */

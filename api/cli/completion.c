@@ -29,7 +29,7 @@ static const char tail[] = "help\n"
                            "completion bash\n"
                            "COMMANDS\n"
                            "    [[ ${#typed[@]} -gt 0 ]] || found+=(json)\n"
-                           "    COMPREPLY=($(compgen -W \"${found[*]}\" -- \"$cur\"))\n"
+                           "    COMPREPLY=($(compgen -W \"${found[*]}\" -- \"$cur\" | sort -u))\n"
                            "}\n"
                            "complete -F _ksctl ksctl\n";
 

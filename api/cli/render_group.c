@@ -79,6 +79,8 @@ static void put_detail(FILE *out, const json_t *group)
 
 static void put_server(FILE *out, const json_t *group, const json_t *server)
 {
+    if (is_there(server, "raft.voters"))
+        put(out, "Redundancy", number_at(server, "raft.voters") > 1 ? "Configured" : "Not configured");
     fprintf(out, "        %-21s: %s\n", "Local Address", text_at(group, "server_address"));
     fprintf(out, "        %-21s: %s\n", "Local KS Status", true_at(server, "live") ? "Alive" : "Dead");
     fprintf(out, "        %-21s: %s\n", "Local KS Role",

@@ -151,7 +151,7 @@ void render_rekey(FILE *out, const json_t *groups)
             put_line(out, "    Remaining lifetime (sec)", number_at(policy, "kek.remaining_s"));
         put_line(out, "Retransmit period", number_at(group, "config.rekey.retransmit_s"));
         put_line(out, "Number of retransmissions", number_at(group, "config.rekey.retransmit_count"));
-        put_line(out, "IPSec SA 1  lifetime (sec)", number_at(group, "config.tek.lifetime_s"));
+        put_line(out, "IPSec SA 1 lifetime (sec)", number_at(group, "config.tek.lifetime_s"));
         json_int_t left = 0;
         json_array_foreach(value_at(policy, "teks"), k, tek) left =
             number_at(tek, "remaining_s"); /* the newest stands last */
