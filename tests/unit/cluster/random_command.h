@@ -1,0 +1,101 @@
+/* random_command.h - commands with every field drawn from a seed, all of them valid. Free with
+ * random_command_close. */
+#ifndef TESTS_UNIT_CLUSTER_RANDOM_COMMAND_H
+#define TESTS_UNIT_CLUSTER_RANDOM_COMMAND_H
+
+#include "cluster/command.h"
+#include "tests/unit/storage/random_record.h"
+
+enum { RANDOM_PUSH_MAX = 700 };
+
+static inline void draw_command_rekey(struct draw *d, struct cmd_rekey *c)
+{
+    *c = (struct cmd_rekey){
+        .group_id = draw_u32(d),
+        .epoch = draw_u32(d),
+        .generation = draw_u32(d),
+        .seq = draw_u32(d),
+        .policy_version = draw_u32(d),
+        .kind = draw_below(d, REKEY_POLICY + 1),
+        .has_kek = draw_below(d, 2) == 1,
+        .has_tek = draw_below(d, 2) == 1,
+        .sid_reset = draw_below(d, 2) == 1,
+    };
+    if (c->has_kek)
+        c->kek = draw_kek(d);
+    if (c->has_tek)
+        c->tek = draw_tek(d);
+    draw_bytes(d, c->kek_spi, sizeof(c->kek_spi));
+    size_t len = draw_below(d, RANDOM_PUSH_MAX);
+    uint8_t *push = malloc(len + 1);
+    draw_bytes(d, push, len);
+    c->push = (struct bytes){push, len};
+}
+
+static inline void draw_command_done(struct draw *d, struct cmd_push_done *c)
+{
+    size_t count = draw_below(d, 20);
+    struct identity *silent = calloc(count + 1, sizeof(*silent));
+    for (size_t i = 0; i < count; i++)
+        silent[i] = draw_identity(d);
+    *c = (struct cmd_push_done){draw_u32(d), draw_u32(d), draw_u32(d), silent, count};
+}
+
+static inline void draw_command(struct draw *d, struct command *c)
+{
+    *c = (struct command){.type = 1 + draw_below(d, CMD_PUSH_DONE), .time_ms = draw_u64(d)};
+    switch (c->type) {
+    case CMD_CLUSTER_INIT:
+        draw_bytes(d, c->u.cluster_init.cluster_id, CLUSTER_ID_LEN);
+        return;
+    case CMD_ELECT:
+        c->u.elect.epoch = draw_u32(d);
+        draw_bytes(d, c->u.elect.primary_id, NODE_ID_LEN);
+        return;
+    case CMD_GROUP_SET:
+        c->u.group_set.config = draw_config(d);
+        return;
+    case CMD_GROUP_DELETE:
+        snprintf(c->u.group_delete.name, GROUP_NAME_MAX, "group-%u", draw_u32(d));
+        return;
+    case CMD_PSK_SET:
+        c->u.psk_set.psk = (struct psk_record){draw_prefix(d), draw_wrapped(d)};
+        return;
+    case CMD_PSK_DELETE:
+        c->u.psk_delete.peer = draw_prefix(d);
+        return;
+    case CMD_SIGNING_KEY:
+        c->u.signing_key.key = draw_signing(d);
+        return;
+    case CMD_MEMBER_REGISTERED:
+        c->u.member_registered = (struct cmd_member_registered){
+            .group_id = draw_u32(d),
+            .identity = draw_identity(d),
+            .endpoint = {draw_addr(d), (uint16_t)draw_u32(d)},
+            .sid_request = (uint16_t)draw_u32(d),
+            .offered_generation = draw_u32(d),
+            .offered_seq = draw_u32(d),
+        };
+        draw_bytes(d, c->u.member_registered.key_server, NODE_ID_LEN);
+        return;
+    case CMD_MEMBER_REMOVED:
+        c->u.member_removed = (struct cmd_member_removed){draw_u32(d), draw_identity(d)};
+        return;
+    case CMD_REKEY:
+        draw_command_rekey(d, &c->u.rekey);
+        return;
+    case CMD_PUSH_DONE:
+        draw_command_done(d, &c->u.push_done);
+        return;
+    }
+}
+
+static inline void random_command_close(struct command *c)
+{
+    if (c->type == CMD_REKEY)
+        free((void *)(uintptr_t)c->u.rekey.push.data);
+    if (c->type == CMD_PUSH_DONE)
+        free((void *)(uintptr_t)c->u.push_done.silent);
+}
+
+#endif
