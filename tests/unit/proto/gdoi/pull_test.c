@@ -305,6 +305,17 @@ static void a_full_buffer_stops_any_message_and_changes_nothing(void **state)
     assert_ok(take(2, ends.sent[2]));
 }
 
+static void a_pull_needs_no_heap(void **state)
+{
+    (void)state;
+    struct group_policy policy;
+    fixture_policy_gcm(&policy);
+    heap_fault_after(0);
+    run(&policy, 2, 1);
+    assert_false(heap_fault_hit());
+    heap_fault_after(-1);
+}
+
 static err_t no_randomness(void *context, uint8_t *out, size_t len)
 {
     memset(out, 0, len);
@@ -352,6 +363,7 @@ int main(void)
         T(nothing_in_clear_is_left_behind),
         T(a_full_buffer_is_refused_and_holds_no_key),
         T(a_full_buffer_stops_any_message_and_changes_nothing),
+        T(a_pull_needs_no_heap),
         T(without_randomness_nothing_is_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
