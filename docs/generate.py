@@ -8,11 +8,13 @@ SEVERITIES = ("emergency", "alert", "critical", "error", "warning", "notice", "i
 MADE = "<!-- Written by docs/generate.sh. Change the source, not this file. -->\n"
 TITLES = {
     768: "User Datagram Protocol",
+    1123: "Requirements for Internet Hosts",
     2104: "HMAC",
     2407: "The Internet IP Security Domain of Interpretation for ISAKMP",
     2408: "Internet Security Association and Key Management Protocol (ISAKMP)",
     2409: "The Internet Key Exchange (IKE)",
     2627: "Key Management for Multicast: Issues and Architectures",
+    3339: "Date and Time on the Internet: Timestamps",
     3394: "AES Key Wrap",
     3526: "More MODP Diffie-Hellman groups for IKE",
     3547: "The Group Domain of Interpretation (obsoleted by RFC 6407)",
@@ -42,6 +44,9 @@ TITLES = {
     8247: "Algorithm Implementation Requirements and Usage Guidance for IKEv2",
     8263: "GDOI GROUPKEY-PUSH Acknowledgement Message",
     8446: "TLS 1.3",
+    9110: "HTTP Semantics",
+    9112: "HTTP/1.1",
+    9457: "Problem Details for HTTP APIs",
 }
 
 STRING = r'"(?:\\.|[^"\\])*"'
@@ -105,6 +110,49 @@ def events(root):
     return "\n".join(out) + "\n"
 
 
+def table_rows(root, path, macro, columns):
+    """Rows of a .def table: bare words and texts, as written in columns ("w" or "t")."""
+    text = r"((?:" + STRING + r"\s*)+)"
+    parts = {"w": r"(\w+)", "t": text}
+    row = re.compile(macro + r"\(\s*" + r"\s*,\s*".join(parts[c] for c in columns) + r"\)")
+    source = re.sub(r"/\*.*?\*/", "", read(root, path), flags=re.S)
+    rows = [[unquote(match.group(i + 1)) if c == "t" else match.group(i + 1) for i, c in enumerate(columns)]
+            for match in row.finditer(source)]
+    left = row.sub("", source).strip()
+    if left or not rows:
+        sys.exit("generate: %s: not understood: %s" % (path, left[:80]))
+    return rows
+
+
+def api(root):
+    out = [MADE, "# REST API\n",
+           "HTTP/1.1 on `api.listen`, by default `http://127.0.0.1:8480`. JSON in UTF-8. `{g}` is the name of a group and",
+           "`{identity}` a member's identity as the members list shows it, both percent-encoded. HEAD is served wherever GET",
+           "is. No answer holds key material, wrapped or not.", "",
+           "| method | path | what | role | ksctl |", "|---|---|---|---|---|"]
+    for _, method, path, command, summary, role in table_rows(root, "api/routes.def", "ROUTE", "wwtttw"):
+        out.append("| %s | `%s` | %s | %s | `%s` |" % (method, path, cell(summary), role.lower(), command))
+    out += ["", "## Conventions", "",
+            "- Times are RFC 3339 in UTC; what ends in `_s` is seconds, `_ms` milliseconds, `_octets` and `_bits` as they say."
+            "\n  `remaining_s` is counted in cluster time, at the moment of the answer.",
+            "- Answers from the replicated state carry `X-Applied-Index`, the Raft index that they show, and an `ETag` made of"
+            "\n  cluster and index: send it back as `If-None-Match`, and 304 says that nothing was committed since.",
+            "- Lists of members come in pages: `next` is null, or the `cursor` of the next page. Members that register while"
+            "\n  one reads appear or not; none is shown twice.",
+            "- A write is answered once it is committed and applied, so a GET that follows it shows it.",
+            "- A body is optional and has at most 65536 octets of `application/json`, with `Content-Length`.",
+            "- `Host` must be an address or `localhost` while the API listens on loopback, and `Origin`, if there is one, must"
+            "\n  name the same host: a page of another site can neither read answers through a browser nor make it act.",
+            "- A request must be complete 15 seconds after the connection or the last answer; 64 connections are served at once.",
+            "- `role` is who may use a path once there are users; today whoever reaches the port may.", "",
+            "## Problems", "",
+            "Errors are `application/problem+json` (RFC 9457): `type`, `title`, `status`, `detail`, and `error`, the name of",
+            "the code in base/err.def, where there is one.", "", "| status | type | title |", "|---|---|---|"]
+    for _, status, slug, title in table_rows(root, "api/problem.def", "PROBLEM", "wwtt"):
+        out.append("| %s | `urn:quorate:problem:%s` | %s |" % (status, slug, cell(title)))
+    return "\n".join(out) + "\n"
+
+
 def sources(root, folders):
     for top in folders:
         for folder, dirs, names in os.walk(os.path.join(root, top)):
@@ -161,7 +209,7 @@ def rfc_map(root):
 
 def main():
     out, root = sys.argv[1:3]
-    for name, text in (("EVENTS.md", events(root)), ("RFC-MAP.md", rfc_map(root))):
+    for name, text in (("EVENTS.md", events(root)), ("API.md", api(root)), ("RFC-MAP.md", rfc_map(root))):
         with open(os.path.join(out, name), "w", encoding="utf-8") as file:
             file.write(text)
 

@@ -5,7 +5,7 @@ set -euo pipefail
 export LC_ALL=C
 here=$(cd "$(dirname "$0")" && pwd)
 root=${1:-$(cd "$here/../.." && pwd)}
-pages='EVENTS.md RFC-MAP.md'
+pages='EVENTS.md API.md RFC-MAP.md'
 
 # differ DOCS MADE: names each page that is not as made; true if there is one.
 differ() {
@@ -26,7 +26,7 @@ expect() {
 
 self_test() {
     local tree=$scratch/tree
-    mkdir -p "$tree/base" "$tree/proto/wire" "$tree/tests/unit" "$scratch/one" "$scratch/two"
+    mkdir -p "$tree/api" "$tree/base" "$tree/proto/wire" "$tree/tests/unit" "$scratch/one" "$scratch/two"
     cat >"$tree/base/event.def" <<'DEF'
 /* The head: EVENT(X, Y, 1, "no row") */
 /* first things */
@@ -41,7 +41,15 @@ DEF
 static const char text[] = "RFC 1111 1.1";
 C
     echo '// RFC 6407 5.2' >"$tree/tests/unit/x_test.c"
+    cat >"$tree/api/routes.def" <<'DEF'
+/* ROUTE(x, GET, "/no row", "x", "x", NONE) */
+ROUTE(thing, GET, "/v1/things/{t}", "show thing", "One thing, "
+      "or | none", VIEWER)
+DEF
+    echo 'PROBLEM(LOST, 404, "lost", "It is gone")' >"$tree/api/problem.def"
     "$root/docs/generate.sh" "$scratch/one" "$tree"
+    expect "$scratch/one/API.md" '| GET | `/v1/things/{t}` | One thing, or \| none | viewer | `show thing` |'
+    expect "$scratch/one/API.md" '| 404 | `urn:quorate:problem:lost` | It is gone |'
     expect "$scratch/one/EVENTS.md" '## First things'
     expect "$scratch/one/EVENTS.md" '### %GDOI-5-ONE'
     expect "$scratch/one/EVENTS.md" '    Text with "quotes" and %s'
