@@ -13,19 +13,6 @@ static const struct payload_rule protected_rule = {P(HASH), P(NOTIFY) | P(DELETE
 static const struct payload_rule clear_rule = {0, P(NOTIFY) | P(DELETE) | P(VENDOR),
                                                P(NOTIFY) | P(DELETE) | P(VENDOR)};
 
-static void sa_spi(const struct isakmp_sa *sa, uint8_t out[2 * COOKIE_LEN])
-{
-    memcpy(out, sa->cookie_i, COOKIE_LEN);
-    memcpy(out + COOKIE_LEN, sa->cookie_r, COOKIE_LEN);
-}
-
-static bool names_sa(const struct isakmp_sa *sa, struct bytes spi)
-{
-    uint8_t ours[2 * COOKIE_LEN];
-    sa_spi(sa, ours);
-    return bytes_equal(spi, BYTES_OF(ours));
-}
-
 static err_t take_notify(const struct isakmp_sa *sa, struct bytes body, struct informational *out)
 {
     struct notify_payload notify;
@@ -42,7 +29,7 @@ static err_t take_notify(const struct isakmp_sa *sa, struct bytes body, struct i
     /* These speak of the SA, whose SPI are its cookies; some leave it out (RFC 3706 5.3: SHOULD). */
     if (notify.protocol != PROTO_ISAKMP)
         return E_RANGE;
-    if (notify.spi.len != 0 && !names_sa(sa, notify.spi))
+    if (notify.spi.len != 0 && !isakmp_sa_has_spi(sa, notify.spi))
         return E_BAD_COOKIE;
     if (!dpd) {
         out->kind = INFO_INITIAL_CONTACT;
@@ -61,10 +48,10 @@ static err_t take_delete(const struct isakmp_sa *sa, struct bytes body, struct i
     if (err != E_OK)
         return err;
     *out = (struct informational){.kind = INFO_DELETE_OTHER, .protected = sa != NULL};
-    if (sa == NULL || del.protocol != PROTO_ISAKMP || del.spi_len != 2 * COOKIE_LEN)
+    if (sa == NULL || del.protocol != PROTO_ISAKMP || del.spi_len != ISAKMP_SPI_LEN)
         return E_OK;
     for (size_t i = 0; i < del.count; i++)
-        if (names_sa(sa, bytes_slice(del.spis, i * del.spi_len, del.spi_len)))
+        if (isakmp_sa_has_spi(sa, bytes_slice(del.spis, i * del.spi_len, del.spi_len)))
             out->kind = INFO_DELETE_SA;
     return E_OK;
 }
@@ -200,8 +187,8 @@ static err_t draft_end(const struct isakmp_sa *sa, uint32_t message_id, const st
 static err_t send_notify(const struct isakmp_sa *sa, uint32_t message_id, uint32_t doi, uint16_t type,
                          struct bytes data, struct writer *w)
 {
-    uint8_t spi[2 * COOKIE_LEN];
-    sa_spi(sa, spi);
+    uint8_t spi[ISAKMP_SPI_LEN];
+    isakmp_sa_spi(sa, spi);
     struct notify_payload notify = {doi, PROTO_ISAKMP, type, BYTES_OF(spi), data};
     struct draft draft = draft_begin(sa, message_id, w);
     size_t begun = payload_begin(&draft.chain, PAYLOAD_NOTIFY);
@@ -229,8 +216,8 @@ err_t informational_dpd(const struct isakmp_sa *sa, uint32_t message_id, bool ac
 
 err_t informational_delete_sa(const struct isakmp_sa *sa, uint32_t message_id, struct writer *w)
 {
-    uint8_t spi[2 * COOKIE_LEN];
-    sa_spi(sa, spi);
+    uint8_t spi[ISAKMP_SPI_LEN];
+    isakmp_sa_spi(sa, spi);
     struct delete_payload del = {sa->doi, PROTO_ISAKMP, sizeof(spi), 1, BYTES_OF(spi)};
     struct draft draft = draft_begin(sa, message_id, w);
     size_t begun = payload_begin(&draft.chain, PAYLOAD_DELETE);

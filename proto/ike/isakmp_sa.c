@@ -12,13 +12,28 @@ void isakmp_sa_close(struct isakmp_sa *sa)
     secret_wipe(sa, sizeof(*sa));
 }
 
+void isakmp_sa_spi(const struct isakmp_sa *sa, uint8_t out[ISAKMP_SPI_LEN])
+{
+    memcpy(out, sa->cookie_i, COOKIE_LEN);
+    memcpy(out + COOKIE_LEN, sa->cookie_r, COOKIE_LEN);
+}
+
+bool isakmp_sa_has_spi(const struct isakmp_sa *sa, struct bytes spi)
+{
+    uint8_t ours[ISAKMP_SPI_LEN];
+    isakmp_sa_spi(sa, ours);
+    return bytes_equal(spi, BYTES_OF(ours));
+}
+
 err_t isakmp_sa_seal(const struct isakmp_sa *sa, uint8_t iv[CIPHER_BLOCK_MAX], struct writer *w, size_t start)
 {
     size_t block = cipher_block_len(sa->suite.cipher);
-    if (w->err == E_OK && (block == 0 || w->len < start + ISAKMP_HEADER_LEN))
-        writer_fail(w, E_STATE);
     if (w->err != E_OK)
         return w->err;
+    if (block == 0 || w->len < start + ISAKMP_HEADER_LEN) {
+        writer_fail(w, E_STATE);
+        return E_STATE;
+    }
 
     size_t body = start + ISAKMP_HEADER_LEN;
     write_zeros(w, (block - (w->len - body) % block) % block); /* RFC 2409 appendix B */

@@ -11,6 +11,8 @@
 #include "proto/wire/isakmp_header.h"
 #include "proto/wire/payload.h"
 
+enum { ISAKMP_SPI_LEN = 2 * COOKIE_LEN };
+
 struct isakmp_sa {
     uint8_t cookie_i[COOKIE_LEN];
     uint8_t cookie_r[COOKIE_LEN];
@@ -31,6 +33,9 @@ struct isakmp_sa {
 };
 
 void isakmp_sa_close(struct isakmp_sa *sa);
+/* The SPI of a phase-1 SA, in Notify and Delete: both cookies (RFC 2408 2.4). */
+void isakmp_sa_spi(const struct isakmp_sa *sa, uint8_t out[ISAKMP_SPI_LEN]);
+bool isakmp_sa_has_spi(const struct isakmp_sa *sa, struct bytes spi);
 
 /* SKEYID (PSK) and d, a, e, cipher key (RFC 2409 5, appendix B). psk is the pre-shared key. */
 err_t isakmp_sa_derive(struct isakmp_sa *sa, struct bytes psk, struct bytes ni, struct bytes nr,

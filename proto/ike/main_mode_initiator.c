@@ -113,9 +113,8 @@ err_t mm_on_message_4(struct main_mode *mm, const struct mm_input *in, struct wr
 
 static void put_initial_contact(const struct main_mode *mm, struct payload_chain *chain)
 {
-    uint8_t spi[2 * COOKIE_LEN];
-    memcpy(spi, mm->sa.cookie_i, COOKIE_LEN);
-    memcpy(spi + COOKIE_LEN, mm->sa.cookie_r, COOKIE_LEN);
+    uint8_t spi[ISAKMP_SPI_LEN];
+    isakmp_sa_spi(&mm->sa, spi);
     struct notify_payload notify = {
         .doi = mm->sa.doi,
         .protocol = PROTO_ISAKMP,

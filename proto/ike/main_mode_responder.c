@@ -137,9 +137,7 @@ static bool is_initial_contact(const struct isakmp_sa *sa, const struct notify_p
 {
     if (notify->type != NOTIFY_INITIAL_CONTACT || notify->protocol != PROTO_ISAKMP)
         return false;
-    return notify->spi.len == 0 ||
-           (notify->spi.len == 2 * COOKIE_LEN && memcmp(notify->spi.data, sa->cookie_i, COOKIE_LEN) == 0 &&
-            memcmp(notify->spi.data + COOKIE_LEN, sa->cookie_r, COOKIE_LEN) == 0);
+    return notify->spi.len == 0 || isakmp_sa_has_spi(sa, notify->spi);
 }
 
 static err_t take_notifies(struct main_mode *mm, const struct mm_input *in)

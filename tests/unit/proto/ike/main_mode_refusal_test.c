@@ -394,6 +394,22 @@ static struct datagram sealed_5(struct bytes id_body, uint8_t extra, struct byte
     return made;
 }
 
+/* Decrypts well, decodes well, and the HASH is another. */
+static void a_wrong_hash_is_dropped_in_silence(void **state)
+{
+    (void)state;
+    static const uint8_t id[] = {ID_IPV4_ADDR, 0, 0, 0, 10, 1, 13, 2};
+    bring_to(5);
+    struct secret skeyid = ex.r.sa.skeyid;
+    ex.r.sa.skeyid.data[0] ^= 1;
+    struct datagram made = sealed_5(BYTES_OF(id), PAYLOAD_NONE, (struct bytes){0});
+    ex.r.sa.skeyid = skeyid;
+    assert_dropped(5, &made, E_BAD_HASH);
+    made = sealed_5(BYTES_OF(id), PAYLOAD_NONE, (struct bytes){0});
+    assert_ok(exchange_feed(&ex.r, datagram_view(&made), &reply, &out));
+    assert_true(out.established);
+}
+
 /* RFC 2407 4.6.2, RFC 3947 4: protocol and port are 0, or UDP and 500 or 4500; with GDOI 848. */
 static void the_selector_of_an_identity_is_checked(void **state)
 {
@@ -443,6 +459,7 @@ static void what_stands_behind_the_hash_of_message_5_is_read_with_care(void **st
     static const uint8_t id[] = {ID_IPV4_ADDR, 0, 0, 0, 10, 1, 13, 2};
     static const uint8_t initial_contact[] = {0, 0, 0, 1, PROTO_ISAKMP, 0, 0x60, 0x02};
     static const uint8_t foreign_spi[] = {0, 0, 0, 1, PROTO_ISAKMP, 4, 0x60, 0x02, 1, 2, 3, 4};
+    static const uint8_t foreign_sa[24] = {0, 0, 0, 1, PROTO_ISAKMP, 16, 0x60, 0x02, 1};
     static const uint8_t esp[] = {0, 0, 0, 1, 3, 0, 0x60, 0x02};
     static const uint8_t cut[] = {0, 0, 0, 1, PROTO_ISAKMP, 16, 0x60, 0x02, 1};
     static const struct {
@@ -454,6 +471,7 @@ static void what_stands_behind_the_hash_of_message_5_is_read_with_care(void **st
     } cases[] = {
         {PAYLOAD_NOTIFY, initial_contact, sizeof(initial_contact), E_OK, true},
         {PAYLOAD_NOTIFY, foreign_spi, sizeof(foreign_spi), E_OK, false},
+        {PAYLOAD_NOTIFY, foreign_sa, sizeof(foreign_sa), E_OK, false},
         {PAYLOAD_NOTIFY, esp, sizeof(esp), E_OK, false},
         {PAYLOAD_NOTIFY, cut, sizeof(cut), E_BAD_PADDING, false},
         {PAYLOAD_VENDOR, cut, sizeof(cut), E_OK, false},
@@ -493,9 +511,12 @@ static void the_initiator_takes_only_what_it_offered(void **state)
         other.data[at + 3] ^= 2; /* cipher, key length, hash, group, auth: another value each */
         assert_dropped(2, &other, E_NO_PROPOSAL);
     }
+    /* Two transforms, both offered. */
     struct ike_offer two;
-    ike_policy_default(&ex.policy_r);
-    ike_policy_offer(&ex.policy_r, DOI_GDOI, &two);
+    ike_policy_offer(&ex.policy_i, DOI_GDOI, &two);
+    two.transforms[1] = two.transforms[0];
+    two.transforms[1].number = 2;
+    two.count = 2;
     uint8_t body[2048];
     struct writer w = writer_over(body, sizeof(body));
     ike_offer_encode(&w, &two);
@@ -503,7 +524,7 @@ static void the_initiator_takes_only_what_it_offered(void **state)
     other.len = ISAKMP_HEADER_LEN;
     other.data[16] = PAYLOAD_NONE;
     datagram_add(&other, PAYLOAD_SA, writer_bytes(&w));
-    assert_dropped(2, &other, E_NO_PROPOSAL); /* 24 transforms */
+    assert_dropped(2, &other, E_NO_PROPOSAL);
     finish(2);
 }
 
@@ -585,6 +606,7 @@ int main(void)
         cmocka_unit_test_teardown(nonces_of_8_and_of_128_octets_are_taken, teardown),
         cmocka_unit_test_teardown(a_public_value_that_is_none_is_refused, teardown),
         cmocka_unit_test_teardown(an_identity_that_is_not_expected_ends_the_exchange, teardown),
+        cmocka_unit_test_teardown(a_wrong_hash_is_dropped_in_silence, teardown),
         cmocka_unit_test_teardown(the_selector_of_an_identity_is_checked, teardown),
         cmocka_unit_test_teardown(an_identity_that_cannot_be_read_is_refused_though_its_hash_is_right,
                                   teardown),
