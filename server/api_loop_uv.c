@@ -64,12 +64,13 @@ void server_health_update(struct server *server)
 {
     struct cluster_status status = {0};
     struct api_health health = {.live = true,
-                                .ready = cluster_ready(server->cluster),
                                 .primary = cluster_is_primary(server->cluster),
                                 .listen = udp_endpoint(server->udp),
                                 .started_ms = server->started_wall_ms};
+    const char *why = cluster_ready(server->cluster) ? core_not_serving(server->core) : server->not_ready;
+    health.ready = why == NULL;
     cluster_status(server->cluster, &status);
-    snprintf(health.reason, sizeof(health.reason), "%s", health.ready ? "" : server->not_ready);
+    snprintf(health.reason, sizeof(health.reason), "%s", health.ready ? "" : why);
     snprintf(health.raft_role, sizeof(health.raft_role), "%s", status.role != NULL ? status.role : "");
     health.term = status.term;
     health.commit_index = status.commit_index;

@@ -210,6 +210,28 @@ void core_ready(struct core *core, bool ready)
     core_soon(core);
 }
 
+bool core_serves(const struct core *core)
+{
+    if (!core->ready || !core_state(core)->initialised)
+        return false;
+    return core->sync.once || !core->ports.is_primary(core->ports.context);
+}
+
+const char *core_not_serving(const struct core *core)
+{
+    const struct ks_state *state = core_state(core);
+    if (!core->ready || !state->initialised)
+        return "the cluster is not ready";
+    if (!core_serves(core))
+        return "the configuration is not committed yet";
+    if (state->signing.version == 0)
+        return "there is no signing key yet";
+    for (size_t i = 0; i < state->group_count; i++)
+        if (!state->groups[i]->record.has_kek)
+            return "a group has no keys yet";
+    return NULL;
+}
+
 void core_tick(struct core *core)
 {
     core_enter(core);

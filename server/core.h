@@ -69,6 +69,8 @@ void core_configure(struct core *core, const struct ksd_config *config);
 typedef void (*core_rekey_fn)(void *context, err_t err, uint32_t seq);
 err_t core_rekey(struct core *core, const char *group, core_rekey_fn done, void *context) MUST_USE;
 
+/* Why members are not served yet, as static text; NULL when they are. */
+const char *core_not_serving(const struct core *core);
 const struct metrics *core_metrics(const struct core *core);
 size_t core_sa_count(const struct core *core);
 size_t core_half_open(const struct core *core);

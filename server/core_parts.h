@@ -53,6 +53,7 @@ struct core {
     bool sign_key_making;
     struct {
         bool wanted;
+        bool once; /* the file was compared in full at least once since the start */
         unsigned rounds;
         size_t in_flight;
         bool refused;
@@ -83,6 +84,9 @@ static inline void core_count(struct core *core, enum metric metric)
 {
     metrics_add(&core->metrics, metric, 1);
 }
+/* May members be answered? Not while what the file says is still on its way into a fresh cluster: they would
+ * be refused. */
+bool core_serves(const struct core *core);
 /* Something happened that core_tick looks at. */
 static inline void core_soon(struct core *core)
 {

@@ -117,8 +117,11 @@ static void turn_end(struct server *server)
     if (server->stopping)
         return;
     uint64_t now_ms = clock_mono_ms(&clock_system);
-    if (core_wake_ms(server->core) <= now_ms)
+    if (core_wake_ms(server->core) <= now_ms) {
         core_tick(server->core);
+        if (server->health.ready != (core_not_serving(server->core) == NULL))
+            server_health_update(server);
+    }
     udp_flush(server->udp);
     uint64_t wake_ms = core_wake_ms(server->core);
     uv_update_time(&server->loop);

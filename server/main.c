@@ -87,11 +87,10 @@ static err_t open_sinks(const struct arguments *arguments, struct event_ring **r
     return err;
 }
 
-static int serve(struct arguments *arguments, struct ksd_config *config)
+static int serve(struct arguments *arguments, struct ksd_config *config, err_t locked)
 {
     struct event_ring *ring = NULL;
     struct server *server = NULL;
-    err_t locked = secret_harden_process();
     err_t err = open_sinks(arguments, &ring);
     if (locked != E_OK)
         event(MEMORY_NOT_LOCKED, err_text(locked));
@@ -111,6 +110,7 @@ int main(int argc, char **argv)
     struct arguments arguments;
     struct ksd_config *config = NULL;
     struct conf_error error;
+    err_t locked = secret_harden_process(); /* before the first secret is read */
     if (!arguments_read(argc, argv, &arguments)) {
         fputs(usage, stderr);
         return EXIT_CONFIG;
@@ -129,5 +129,5 @@ int main(int argc, char **argv)
         config_free(config);
         return EXIT_GOOD;
     }
-    return serve(&arguments, config);
+    return serve(&arguments, config, locked);
 }

@@ -217,7 +217,7 @@ void phase1_datagram(struct core *core, const struct ike_path *path, const struc
                      struct bytes datagram)
 {
     struct ike_sa *sa;
-    if (!core->ready) {
+    if (!core_serves(core)) {
         core_count(core, METRIC_NOT_READY);
         return;
     }

@@ -279,6 +279,21 @@ static err_t propose(const struct pull_call *call, const struct ike_pull *pull)
     return err;
 }
 
+/* One identity, one registration: the newer one wins, and it is said (PROTOCOL 7 row 17). */
+static void report_move(const struct pull_call *call, const struct ike_pull *pull)
+{
+    char identity[ID_TEXT_MAX];
+    char now[ADDR_TEXT_MAX];
+    char before[ADDR_TEXT_MAX];
+    const struct ks_group *group = ks_state_group(core_state(call->core), pull->group_id);
+    const struct ks_member *member = group != NULL ? ks_group_member(group, &call->full.peer_id) : NULL;
+    if (member == NULL || addr_equal(&member->record.endpoint.addr, &call->path->peer.addr))
+        return;
+    stranger_event(call->core, KS_GM_MOVED, identity_format(&call->full.peer_id, identity),
+                   group->record.config.name, core_peer_text(call->path, now),
+                   addr_format(&member->record.endpoint.addr, before));
+}
+
 /* Message 3: the member proved itself. */
 static void on_confirm(const struct pull_call *call, struct ike_pull *pull)
 {
@@ -294,6 +309,7 @@ static void on_confirm(const struct pull_call *call, struct ike_pull *pull)
     pull->last_ms = core->now_ms;
     pull->committing = true;
     secret_wipe(&before, sizeof(before));
+    report_move(call, pull);
     err = ike_request_set(&pull->request, call->path, call->datagram);
     if (err == E_OK) {
         answer_cache_begin(&call->work->cache, call->datagram);
@@ -343,7 +359,7 @@ void registration_datagram(struct core *core, const struct ike_path *path, const
             notices_refuse(core, path, header, NOTIFY_INVALID_COOKIE);
         return;
     }
-    if (!core->ready) {
+    if (!core_serves(core)) {
         core_count(core, METRIC_NOT_READY);
         return;
     }

@@ -146,12 +146,15 @@ void state_sync_tick(struct core *core)
               "groups or pre-shared keys were refused by the cluster: expected a configuration that it can "
               "take");
         core->sync.wanted = false;
+        core->sync.once = true;
         return;
     }
     core->sync.refused = false;
     err_t err = compare(core);
     if (err != E_OK && err != E_AGAIN)
         core->sync.retry_ms = core->now_ms + SYNC_RETRY_MS;
-    else if (err == E_OK && core->sync.in_flight == 0 && !core->sync.refused)
+    else if (err == E_OK && core->sync.in_flight == 0 && !core->sync.refused) {
         core->sync.wanted = false;
+        core->sync.once = true;
+    }
 }

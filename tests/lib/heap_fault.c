@@ -18,6 +18,11 @@ int heap_fault_hit(void)
     return hit;
 }
 
+long heap_fault_left(void)
+{
+    return countdown;
+}
+
 static int fails(void)
 {
     if (countdown < 0)

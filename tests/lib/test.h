@@ -39,5 +39,6 @@ struct bytes hex(const char *text, uint8_t *out, size_t cap);
  * until it was not hit to run every failure of an operation. */
 void heap_fault_after(long n);
 int heap_fault_hit(void);
+long heap_fault_left(void); /* allocations that still work before the one that fails; -1: switched off, or it has failed */
 
 #endif

@@ -66,7 +66,28 @@ struct rig {
     size_t many_limit; /* what send_many takes at most at once; 0: all */
     size_t many_count; /* datagrams by send_many so far */
     size_t applied[CMD_PUSH_DONE + 1];
+    long fault; /* the allocation inside the core that fails, counted down; -1: none */
+    bool fault_hit;
 };
+
+void *__real_malloc(size_t size); /* of the linker's --wrap: the rig's own memory never fails */
+
+/* Allocation failures count only while the core runs; callbacks out of it are the rig's. */
+static inline void rig_core_enter(struct rig *rig)
+{
+    heap_fault_after(rig->fault);
+}
+
+static inline void rig_core_leave(struct rig *rig)
+{
+    if (rig->fault >= 0 && heap_fault_hit()) {
+        rig->fault_hit = true;
+        rig->fault = -1;
+    } else if (rig->fault >= 0) {
+        rig->fault = heap_fault_left();
+    }
+    heap_fault_after(-1);
+}
 
 static inline uint64_t rig_mono(void *context)
 {
@@ -84,7 +105,7 @@ static inline void rig_send(void *context, const struct ike_path *path, struct b
     assert_true(rig->wire_count < RIG_WIRE_MAX);
     assert_true(datagram.len > 0);
     struct rig_datagram *d = &rig->wire[rig->wire_count++];
-    *d = (struct rig_datagram){*path, datagram.len, malloc(datagram.len)};
+    *d = (struct rig_datagram){*path, datagram.len, __real_malloc(datagram.len)};
     memcpy(d->data, datagram.data, datagram.len);
 }
 
@@ -122,7 +143,7 @@ static inline err_t rig_propose(void *context, const struct command *command, cl
     if (err != E_OK)
         return E_LIMIT;
     struct rig_proposal *p = &rig->proposals[rig->proposal_count++];
-    *p = (struct rig_proposal){malloc(w.len), w.len, done, done_context};
+    *p = (struct rig_proposal){__real_malloc(w.len), w.len, done, done_context};
     memcpy(p->encoded, buf, w.len);
     return E_OK;
 }
@@ -160,10 +181,12 @@ static inline void rig_apply(struct rig *rig, const struct command *command, clu
         ks_state_apply(&rig->state, command, NULL, &result, rig->core != NULL ? rig_removed : NULL, rig));
     if (result.err == E_OK)
         rig->applied[command->type]++;
+    rig_core_enter(rig);
     if (done != NULL)
         done(context, &result);
     if (rig->core != NULL)
         core_applied(rig->core, command, &result);
+    rig_core_leave(rig);
 }
 
 /* What stands in the queue now is committed, or its fate stays unknown. */
@@ -198,7 +221,9 @@ static inline size_t rig_run_jobs(struct rig *rig)
     rig->job_count = 0;
     for (size_t i = 0; i < count; i++) {
         job_run(now[i]);
+        rig_core_enter(rig);
         core_job_done(rig->core, now[i]);
+        rig_core_leave(rig);
     }
     return count;
 }
@@ -209,7 +234,9 @@ static inline void rig_settle(struct rig *rig)
     for (int i = 0; i < RIG_STEPS_MAX; i++) {
         size_t work = 0;
         if (core_wake_ms(rig->core) <= rig->mono_ms) {
+            rig_core_enter(rig);
             core_tick(rig->core);
+            rig_core_leave(rig);
             work++;
         }
         if (!rig->hold_jobs)
@@ -282,6 +309,7 @@ static inline struct rig *rig_new(void)
 {
     struct rig *rig = calloc(1, sizeof(*rig));
     rig->mono_ms = RIG_START_MS;
+    rig->fault = -1;
     rig->clock = (struct clock){rig_mono, rig_wall, rig};
     rig->rng = rng_seeded_init(&rig->seeded, 7);
     rig->primary = true;
@@ -379,7 +407,9 @@ static inline void rig_in(struct rig *rig, const struct endpoint *from, struct b
     uint8_t *exact = malloc(datagram.len != 0 ? datagram.len : 1); /* ASan sees a read past the end */
     if (datagram.len != 0)
         memcpy(exact, datagram.data, datagram.len);
+    rig_core_enter(rig);
     core_datagram(rig->core, &path, (struct bytes){exact, datagram.len});
+    rig_core_leave(rig);
     free(exact);
 }
 
