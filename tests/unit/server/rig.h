@@ -13,7 +13,21 @@
 #include "proto/gdoi/push.h"
 #include "proto/gdoi/push_ack.h"
 #include "server/core.h"
+#ifdef RIG_PLAIN /* a fuzz target: no cmocka, no failing allocations; a broken promise aborts */
+#define assert_true(x) ((x) ? (void)0 : abort())
+#define assert_false(x) assert_true(!(x))
+#define assert_ok(x) assert_true((x) == E_OK)
+#define assert_int_equal(a, b) assert_true((a) == (b))
+#define assert_non_null(x) assert_true((x) != NULL)
+#define fail_msg(...) abort()
+#define __real_malloc malloc
+#define heap_fault_after(n) ((void)(n))
+#define heap_fault_hit() false
+#define heap_fault_left() (-1L)
+#else
 #include "tests/lib/test.h"
+void *__real_malloc(size_t size); /* of the linker's --wrap: the rig's own memory never fails */
+#endif
 
 enum {
     RIG_WIRE_MAX = 4096,
@@ -69,8 +83,6 @@ struct rig {
     long fault; /* the allocation inside the core that fails, counted down; -1: none */
     bool fault_hit;
 };
-
-void *__real_malloc(size_t size); /* of the linker's --wrap: the rig's own memory never fails */
 
 /* Allocation failures count only while the core runs; callbacks out of it are the rig's. */
 static inline void rig_core_enter(struct rig *rig)
