@@ -295,6 +295,12 @@ err_t raft_node_receive(struct raft_node *node, uint64_t now_ms, uint64_t from, 
         return err;
     message.server_id = from;
     message.server_address = raft_node_address(from, address);
+    if (message.type == RAFT_INSTALL_SNAPSHOT && node->raft.snapshot.installing) {
+        /* libraft ignores it and forgets to free it; the leader's heartbeats do the rest. */
+        raft_message_close(&message);
+        free_messages(node);
+        return E_OK;
+    }
     bool append = message.type == RAFT_APPEND_ENTRIES;
     struct raft_entry *entries = append ? message.append_entries.entries : NULL;
     struct raft_event event = {.type = RAFT_RECEIVE, .receive.message = &message};

@@ -1,0 +1,324 @@
+/* Runs many seeds: raft_sim_test [--seed N] [--count N] [--nodes 1|3]. Each prints its seed when something
+ * breaks. */
+#include "tests/sim/cluster/driver.h"
+
+enum { SEEDS = 200, STORM_MS = 12000, CALM_MS = 8000, STEP_MAX = 400000 };
+
+static struct wrap_key wrap = {.version = 1, .key = {.len = KEYWRAP_KEY_LEN, .data = {1, 2, 3}}};
+
+/* ---- what the primary proposes ---- */
+
+static void submit(struct world *w, struct sim_node *n, const struct command *c)
+{
+    static uint8_t buf[64 * 1024];
+    struct writer out = writer_over(buf, sizeof(buf));
+    size_t length = write_reserve(&out, 4);
+    CHECK_OK(w, command_encode(&out, c));
+    writer_patch_u32(&out, length, (uint32_t)(out.len - 4));
+    write_zeros(&out, (8 - out.len % 8) % 8);
+    struct raft_node_update u;
+    err_t err = raft_node_submit(n->raft, w->now_ms, ENTRY_COMMAND, writer_bytes(&out), &u);
+    if (err == E_NOT_PRIMARY)
+        return; /* handing leadership over */
+    CHECK_OK(w, err);
+    CHECK(w, u.first_index < LOG_MAX);
+    w->proposed[n->at][u.first_index] =
+        (struct sim_ack){u.first_index, sim_hash(buf, out.len, ENTRY_COMMAND) | 1};
+    take_update(w, n, &u);
+    after_event(w, n);
+}
+
+static void propose_group(struct world *w, struct sim_node *n)
+{
+    struct command c = {.type = CMD_GROUP_SET, .time_ms = w->now_ms};
+    struct group_config *config = &c.u.group_set.config;
+    *config = (struct group_config){
+        .name = "blue",
+        .identity = identity_from_number(3333),
+        .kek_lifetime_s = 86400,
+        .tek_lifetime_s = 3600 + sim_below(w, 3),
+        .kek_cipher = CIPHER_AES_CBC_128,
+        .sig_hash = HASH_SHA256,
+        .ack = KEK_ACK_SHA256,
+        .suite = {ESP_AES_GCM_16, 128, AUTH_NONE},
+        .sid_bits = 16,
+    };
+    submit(w, n, &c);
+}
+
+static void propose_rekey(struct world *w, struct sim_node *n, const struct ks_group *group)
+{
+    static const uint8_t push[] = "sealed";
+    struct rekey_due due = {GROUP_ONE, group->record.has_kek ? REKEY_TEK + sim_below(w, 2) : REKEY_INITIAL,
+                            false};
+    struct rekey_draft *draft;
+    struct command c;
+    if (rekey_draft_make(&n->state, &due, &wrap, &w->rng, w->now_ms, &draft) != E_OK)
+        return;
+    rekey_draft_command(draft, w->now_ms, &c);
+    if (due.kind != REKEY_INITIAL)
+        c.u.rekey.push = (struct bytes){push, sizeof(push)};
+    rekey_draft_free(draft);
+    submit(w, n, &c);
+}
+
+static void propose_member(struct world *w, struct sim_node *n, const struct ks_group *group)
+{
+    struct command c = {.type = CMD_MEMBER_REGISTERED, .time_ms = w->now_ms};
+    c.u.member_registered = (struct cmd_member_registered){
+        .group_id = GROUP_ONE,
+        .identity = identity_from_number(1 + sim_below(w, 40)),
+        .sid_request = (uint16_t)sim_below(w, 4),
+        .offered_generation = group->record.generation,
+        .offered_seq = group->record.seq,
+    };
+    submit(w, n, &c);
+}
+
+/* A leader whose state is behind proposes nonsense now and then; apply must refuse it alike everywhere. */
+static void propose(struct world *w, struct sim_node *n)
+{
+    const struct ks_group *group = ks_state_group(&n->state, GROUP_ONE);
+    struct command c = {.time_ms = w->now_ms};
+    if (!n->state.initialised) {
+        c.type = CMD_CLUSTER_INIT;
+        c.u.cluster_init.cluster_id[0] = 5;
+        submit(w, n, &c);
+    } else if (memcmp(n->state.cluster.primary_id, n->node_id, NODE_ID_LEN) != 0) {
+        c.type = CMD_ELECT;
+        c.u.elect.epoch = n->state.cluster.coop_epoch + 1;
+        memcpy(c.u.elect.primary_id, n->node_id, NODE_ID_LEN);
+        submit(w, n, &c);
+    } else if (n->state.signing.version == 0) {
+        c.type = CMD_SIGNING_KEY;
+        c.u.signing_key.key = (struct signing_record){.version = 1, .alg = SIGN_RSA, .bits = 2048};
+        submit(w, n, &c);
+    } else if (group == NULL || sim_chance(w, 5)) {
+        propose_group(w, n);
+    } else if (!group->record.has_kek || (!group->pushing && sim_chance(w, 40))) {
+        propose_rekey(w, n, group);
+    } else if (group->pushing && sim_chance(w, 50)) {
+        c.type = CMD_PUSH_DONE;
+        c.u.push_done = (struct cmd_push_done){.group_id = GROUP_ONE, .seq = group->rekey.seq};
+        submit(w, n, &c);
+    } else {
+        propose_member(w, n, group);
+    }
+}
+
+/* ---- the run ---- */
+
+static void deliver(struct world *w, size_t at)
+{
+    struct sim_message m = w->net[at];
+    struct sim_node *n = w->nodes[m.to];
+    w->net[at] = w->net[--w->net_count];
+    if (n->up) {
+        struct raft_node_update u;
+        err_t err = raft_node_receive(n->raft, w->now_ms, w->nodes[m.from]->id, (struct bytes){m.body, m.len},
+                                      (struct bytes){m.stream, m.stream_len}, &u);
+        CHECK_OK(w, err);
+        take_update(w, n, &u);
+        after_event(w, n);
+    }
+    free(m.body);
+    free(m.stream);
+}
+
+static void fault(struct world *w)
+{
+    struct sim_node *n = w->nodes[sim_below(w, w->count)];
+    switch (sim_below(w, 4)) {
+    case 0:
+        if (n->up)
+            crash(w, n);
+        return;
+    case 1:
+        for (unsigned a = 0; a < w->count; a++)
+            for (unsigned b = 0; b < w->count; b++)
+                w->cut[a][b] = a != b && sim_chance(w, 30); /* one-way cuts too */
+        return;
+    case 2:
+        memset(w->cut, 0, sizeof(w->cut));
+        return;
+    default:
+        w->loss_percent = sim_below(w, 11);
+        w->dup_percent = sim_below(w, 6);
+        w->delay_ms = 1 + sim_below(w, 60);
+    }
+}
+
+/* Everything that is due at this millisecond, in a fixed order. Returns whether something happened. */
+static bool step_now(struct world *w)
+{
+    bool any = false;
+    for (size_t i = 0; i < w->net_count;) {
+        if (w->net[i].at_ms > w->now_ms) {
+            i++;
+            continue;
+        }
+        deliver(w, i);
+        any = true;
+    }
+    for (unsigned i = 0; i < w->count; i++) {
+        struct sim_node *n = w->nodes[i];
+        if (!n->up && n->wake_ms <= w->now_ms) {
+            boot(w, n);
+            any = true;
+        }
+        while (n->up && n->write_count > 0 && n->writes[0]->done_ms <= w->now_ms) {
+            write_done(w, n);
+            any = true;
+        }
+        if (n->up && n->wake_ms <= w->now_ms) {
+            struct raft_node_update u;
+            CHECK_OK(w, raft_node_timeout(n->raft, w->now_ms, &u));
+            take_update(w, n, &u);
+            after_event(w, n);
+            any = true;
+        }
+    }
+    return any;
+}
+
+static void run_until(struct world *w, uint64_t end_ms)
+{
+    for (unsigned steps = 0; w->now_ms < end_ms; steps++) {
+        CHECK(w, steps < STEP_MAX);
+        if (step_now(w) && sim_chance(w, 90))
+            continue;
+        w->now_ms++;
+        for (unsigned i = 0; i < w->count; i++) {
+            if (w->nodes[i]->up && raft_node_is_leader(w->nodes[i]->raft) && sim_chance(w, 3))
+                propose(w, w->nodes[i]);
+        }
+        if (!w->calm && sim_below(w, 1000) < 4)
+            fault(w);
+    }
+}
+
+static struct world *make_world(uint64_t seed, unsigned count)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    uint64_t ids[NODE_MAX];
+    uint8_t *conf;
+    size_t conf_len;
+    w->seed = seed;
+    w->rng = rng_seeded_init(&w->seeded, seed);
+    w->now_ms = 1000;
+    w->count = count;
+    w->delay_ms = 5;
+    for (unsigned i = 0; i < count; i++)
+        ids[i] = 101 + i;
+    CHECK_OK(w, raft_node_bootstrap(ids, count, &conf, &conf_len));
+    for (unsigned i = 0; i < count; i++) {
+        struct sim_node *n = calloc(1, sizeof(*n));
+        *n = (struct sim_node){.at = i, .id = ids[i], .node_id = {(uint8_t)(i + 1)}};
+        n->disk.term = 1;
+        n->disk.first = 1;
+        n->disk.count = 1;
+        n->disk.entries[0] =
+            (struct sim_entry){1, ENTRY_CHANGE, sim_copy((struct bytes){conf, conf_len}), conf_len};
+        w->nodes[i] = n;
+    }
+    free(conf);
+    for (unsigned i = 0; i < count; i++)
+        boot(w, w->nodes[i]);
+    return w;
+}
+
+static void free_world(struct world *w)
+{
+    for (unsigned i = 0; i < w->count; i++) {
+        struct sim_node *n = w->nodes[i];
+        crash(w, n);
+        empty_state(n);
+        ks_state_close(&n->state);
+        disk_reset(&n->disk, 1);
+        free(n->disk.stream);
+        free(n);
+    }
+    for (size_t i = 0; i < w->net_count; i++) {
+        free(w->net[i].body);
+        free(w->net[i].stream);
+    }
+    free(w);
+}
+
+static void check_end(struct world *w)
+{
+    uint8_t first[32], other[32];
+    for (unsigned i = 0; i < w->count; i++)
+        CHECK(w, w->nodes[i]->up && w->nodes[i]->applied == w->last_applied);
+    CHECK_OK(w, ks_state_hash(&w->nodes[0]->state, first));
+    for (unsigned i = 1; i < w->count; i++) {
+        CHECK_OK(w, ks_state_hash(&w->nodes[i]->state, other));
+        CHECK(w, memcmp(first, other, sizeof(first)) == 0);
+    }
+    for (size_t i = 0; i < w->ack_count; i++)
+        CHECK(w, w->hash_at[w->acks[i].index] == w->acks[i].hash);
+    CHECK(w, w->ack_count > 20); /* it was a run at all */
+}
+
+struct totals {
+    unsigned long acks, crashes, elections, installs, rekeys;
+};
+
+static uint64_t run_seed(uint64_t seed, unsigned nodes, struct totals *t)
+{
+    struct world *w = make_world(seed, nodes);
+    run_until(w, 1000 + STORM_MS);
+    w->calm = true;
+    w->delay_ms = 3;
+    memset(w->cut, 0, sizeof(w->cut));
+    run_until(w, 1000 + STORM_MS + CALM_MS);
+    /* The last proposals settle. */
+    for (int i = 0; i < 2000; i++) {
+        step_now(w);
+        w->now_ms++;
+    }
+    check_end(w);
+    t->acks += w->ack_count;
+    t->crashes += w->crashes;
+    t->elections += w->elections;
+    t->installs += w->installs;
+    t->rekeys += w->seq_at_index[w->last_applied];
+    uint64_t trace = w->trace;
+    free_world(w);
+    return trace;
+}
+
+static uint64_t number_after(int argc, char **argv, const char *option, uint64_t otherwise)
+{
+    for (int i = 1; i + 1 < argc; i++) {
+        if (strcmp(argv[i], option) == 0)
+            return strtoull(argv[i + 1], NULL, 10);
+    }
+    return otherwise;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seed = number_after(argc, argv, "--seed", 1), count = number_after(argc, argv, "--count", SEEDS);
+    unsigned only = (unsigned)number_after(argc, argv, "--nodes", 0);
+    static const unsigned sizes[] = {3, 1};
+    for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
+        struct totals t = {0};
+        if (only != 0 && only != sizes[s])
+            continue;
+        uint64_t runs = sizes[s] == 1 ? (count + 3) / 4 : count;
+        for (uint64_t i = 0; i < runs; i++)
+            run_seed(seed + i, sizes[s], &t);
+        printf("%u nodes, seeds %" PRIu64 "..%" PRIu64
+               ": %lu acknowledged, %lu crashes, %lu elections, %lu snapshots "
+               "installed, %lu rekeys\n",
+               sizes[s], seed, seed + runs - 1, t.acks, t.crashes, t.elections, t.installs, t.rekeys);
+        fflush(stdout);
+        struct totals ignored = {0};
+        if (run_seed(seed, sizes[s], &ignored) != run_seed(seed, sizes[s], &ignored)) {
+            fprintf(stderr, "seed %" PRIu64 ": two runs differ\n", seed);
+            return 1;
+        }
+    }
+    return 0;
+}
