@@ -374,6 +374,35 @@ static void of_several_payloads_the_delete_of_the_sa_counts(void **state)
     assert_err(opened(&ex.r.sa, &sent), E_MISSING);
 }
 
+/* RFC 2409 5.7: HASH comes first. A right value in another payload is none. */
+static void a_hash_in_another_payload_is_none(void **state)
+{
+    (void)state;
+    uint8_t body[128], zeros[32] = {0}, value[HASH_LEN_MAX], clear[512], iv[CIPHER_BLOCK_MAX];
+    struct bytes notify = notify_body(body, 1, 3, 77, (struct bytes){0}, (struct bytes){0});
+    struct isakmp_header header = {
+        .version = ISAKMP_VERSION, .exchange = EXCHANGE_INFORMATIONAL, .message_id = MESSAGE_ID};
+    memcpy(header.cookie_i, ex.i.sa.cookie_i, COOKIE_LEN);
+    memcpy(header.cookie_r, ex.i.sa.cookie_r, COOKIE_LEN);
+    for (int vendor_first = 0; vendor_first <= 1; vendor_first++) {
+        struct writer w = writer_over(clear, sizeof(clear));
+        write_u8(&w, PAYLOAD_NONE);
+        struct payload_chain chain = payload_chain_over(&w, 0);
+        payload_put(&chain, vendor_first ? PAYLOAD_VENDOR : PAYLOAD_HASH, BYTES_OF(zeros));
+        size_t covered_at = w.len;
+        if (vendor_first)
+            payload_put(&chain, PAYLOAD_HASH, BYTES_OF(zeros));
+        payload_put(&chain, PAYLOAD_NOTIFY, notify);
+        struct bytes covered = {clear + covered_at, w.len - covered_at};
+        assert_ok(isakmp_sa_hash(&ex.i.sa, MESSAGE_ID, &covered, 1, value));
+        memcpy(clear + 1 + PAYLOAD_HEADER_LEN, value, sizeof(zeros));
+        header.next_payload = clear[0];
+        assert_ok(isakmp_sa_exchange_iv(&ex.i.sa, MESSAGE_ID, iv));
+        datagram_seal(&sent, &ex.i.sa, iv, &header, (struct bytes){clear + 1, w.len - 1});
+        assert_err(opened(&ex.r.sa, &sent), vendor_first ? E_BAD_HASH : E_OK);
+    }
+}
+
 static void wrong_keys_and_floods_are_met_with_silence(void **state)
 {
     (void)state;
@@ -404,6 +433,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_a_notify_says_of_the_sa_is_checked, setup, teardown),
         cmocka_unit_test_setup_teardown(deletes_of_other_things_are_told_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(of_several_payloads_the_delete_of_the_sa_counts, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_hash_in_another_payload_is_none, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_keys_and_floods_are_met_with_silence, setup, teardown),
     };
     return cmocka_run_group_tests_name("proto/ike/informational", tests, NULL, NULL);
