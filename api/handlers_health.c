@@ -3,15 +3,26 @@
 #include "api/handlers.h"
 #include "api/view.h"
 
+static json_t *raft_json(const struct api_health *health)
+{
+    json_t *raft = json_pack("{s:s, s:I, s:I, s:I}", "role", health->raft_role, "term",
+                             (json_int_t)health->term, "commit_index", (json_int_t)health->commit_index,
+                             "applied_index", (json_int_t)health->applied_index);
+    if (raft != NULL && health->voters > 0 &&
+        json_object_set_new(raft, "voters", json_integer(health->voters)) != 0) {
+        json_decref(raft);
+        return NULL;
+    }
+    return raft;
+}
+
 static json_t *health_json(const struct api_health *health)
 {
-    return json_pack("{s:b, s:b, s:o, s:o, s:o, s:s, s:{s:s, s:I, s:I, s:I}, s:I, s:b}", "live", health->live,
-                     "ready", health->ready, "reason", view_text(health->reason), "node_id",
-                     view_hex(health->node_id, NODE_ID_LEN, ""), "listen", view_endpoint(&health->listen),
-                     "version", QUORATE_VERSION, "raft", "role", health->raft_role, "term",
-                     (json_int_t)health->term, "commit_index", (json_int_t)health->commit_index,
-                     "applied_index", (json_int_t)health->applied_index, "coop_epoch",
-                     (json_int_t)health->coop_epoch, "primary", health->primary);
+    return json_pack(
+        "{s:b, s:b, s:o, s:o, s:o, s:s, s:o, s:o, s:I, s:b}", "live", health->live, "ready", health->ready,
+        "reason", view_text(health->reason), "node_id", view_hex(health->node_id, NODE_ID_LEN, ""), "listen",
+        view_endpoint(&health->listen), "version", QUORATE_VERSION, "started", view_time(health->started_ms),
+        "raft", raft_json(health), "coop_epoch", (json_int_t)health->coop_epoch, "primary", health->primary);
 }
 
 static void reply_health(struct call *call, struct reply *reply, bool for_ready)
@@ -21,10 +32,6 @@ static void reply_health(struct call *call, struct reply *reply, bool for_ready)
         return;
     call->options->health(call->options->context, &health);
     json_t *body = health_json(&health);
-    if (body != NULL)
-        json_object_set_new(body, "started", view_time(health.started_ms));
-    if (body != NULL && health.voters > 0)
-        json_object_set_new(json_object_get(body, "raft"), "voters", json_integer(health.voters));
     if (for_ready ? health.ready : health.live) {
         reply_json(reply, 200, body);
         return;

@@ -39,8 +39,7 @@ static size_t utf8_len(const uint8_t *s, size_t left)
     return 0;
 }
 
-/* Text that may stand in JSON, a log line or a terminal. */
-static bool is_plain(const char *text, size_t len)
+bool text_is_plain(const char *text, size_t len)
 {
     const uint8_t *s = (const uint8_t *)text;
     for (size_t i = 0; i < len;) {
@@ -74,7 +73,7 @@ static err_t decode_part(const char **in, const char *stops, char **out)
     size_t len = (size_t)(*out - start);
     *(*out)++ = '\0';
     *in = p;
-    return is_plain(start, len) ? E_OK : E_RANGE; /* a decoded NUL is a control character */
+    return text_is_plain(start, len) ? E_OK : E_RANGE; /* a decoded NUL is a control character */
 }
 
 static err_t parse_path(struct request *out, const char **in, char **text)

@@ -41,6 +41,9 @@ err_t request_only(const struct request *request, const char *const *names, cons
 err_t request_number(const struct request *request, const char *name, uint64_t min, uint64_t max,
                      uint64_t *out) MUST_USE;
 
+/* UTF-8 without control characters: may stand in JSON, a log line or a terminal. */
+bool text_is_plain(const char *text, size_t len);
+
 /* May a request with this Host header be served (against DNS rebinding)? Addresses may be named as such,
  * since a page that came by a rebound name carries that name; "localhost" too. Other names only if any_name.
  */

@@ -5,6 +5,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "api/request.h"
+#include "base/event.h"
+
 const char *time_text(uint64_t ms, char out[TIME_TEXT_MAX])
 {
     time_t seconds = (time_t)(ms / 1000);
@@ -26,13 +29,12 @@ json_t *view_time(uint64_t ms)
 
 json_t *view_text(const char *text)
 {
-    char plain[ID_TEXT_MAX];
-    json_t *json = json_string(text);
-    if (json != NULL)
-        return json;
+    char plain[EVENT_LINE_MAX];
+    if (text_is_plain(text, strlen(text)))
+        return json_string(text);
     snprintf(plain, sizeof(plain), "%s", text);
     for (char *p = plain; *p != '\0'; p++)
-        if ((unsigned char)*p >= 0x80)
+        if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f)
             *p = '?';
     return json_string(plain);
 }
