@@ -274,8 +274,8 @@ static err_t read_lan(const struct conf_node *datapath, struct gm_datapath_confi
 static err_t read_datapath(const struct conf_node *root, struct gm_datapath_config *out,
                            struct conf_error *error)
 {
-    static const char *const keys[] = {"backend", "wan", "lan", "tun", "mtu", NULL};
-    static const char *const backends[] = {"user", "none", NULL};
+    static const char *const keys[] = {"backend", "wan", "lan", "tun", "mtu", "anchor", NULL};
+    static const char *const backends[] = {"user", "none", "xfrm", NULL};
     const struct conf_node *datapath = NULL;
     err_t err = conf_group(root, "datapath", &datapath, error);
     if (err != E_OK)
@@ -291,15 +291,19 @@ static err_t read_datapath(const struct conf_node *root, struct gm_datapath_conf
     if (out->backend == GM_BACKEND_NONE)
         return E_OK;
     snprintf(out->tun, sizeof(out->tun), "gdoi0");
+    out->anchor = addr_v4(100, 127, 0, 1);
     if ((err = conf_text(datapath, "wan", true, out->wan, sizeof(out->wan), error)) != E_OK ||
         (err = conf_text(datapath, "tun", false, out->tun, GM_TUN_NAME_MAX, error)) != E_OK ||
-        (err = conf_u32(datapath, "mtu", false, 576, 9000, &out->mtu, error)) != E_OK)
+        (err = conf_u32(datapath, "mtu", false, 576, 9000, &out->mtu, error)) != E_OK ||
+        (err = conf_addr(datapath, "anchor", false, &out->anchor, error)) != E_OK)
         return err;
     if (!device_name_ok(out->wan))
         return conf_fail(datapath, error, "wan: expected a device name");
     if (!device_name_ok(out->tun) || strchr(out->tun, '%') != NULL || strcmp(out->tun, out->wan) == 0)
         return conf_fail(datapath, error, "tun: expected a device name of at most %d letters",
                          GM_TUN_NAME_MAX - 1);
+    if (out->anchor.family != AF_INET || addr_is_multicast(&out->anchor))
+        return conf_fail(datapath, error, "anchor: expected an IPv4 address that no machine has");
     return read_lan(datapath, out, error);
 }
 

@@ -23,6 +23,7 @@ enum {
 enum gm_backend {
     GM_BACKEND_USER, /* TUN and raw ESP */
     GM_BACKEND_NONE, /* keys are fetched and kept current, packets are not touched */
+    GM_BACKEND_XFRM, /* the kernel's IPsec and nftables */
 };
 
 struct gm_datapath_config {
@@ -30,7 +31,8 @@ struct gm_datapath_config {
     char wan[GM_DEVICE_MAX];
     char lan[GM_LAN_MAX][GM_DEVICE_MAX];
     size_t lan_count;
-    char tun[GM_DEVICE_MAX];
+    char tun[GM_DEVICE_MAX]; /* xfrm: only tells several agents of one machine apart */
+    struct addr anchor;      /* xfrm: IPv4 address of nobody, the tunnel's far end as the kernel sees it */
     uint32_t mtu; /* bytes; 0: WAN MTU less the ESP overhead */
 };
 

@@ -68,6 +68,8 @@ err_t datapath_open(const struct gm_datapath_config *config, struct datapath **o
     *why = NULL;
     if (config->backend == GM_BACKEND_USER)
         return datapath_user_open(config, out, why);
+    if (config->backend == GM_BACKEND_XFRM)
+        return datapath_xfrm_open(config, out, why);
     struct none_datapath *none = calloc(1, sizeof(*none));
     if (none == NULL)
         return E_NO_MEMORY;

@@ -82,6 +82,8 @@ err_t datapath_open(const struct gm_datapath_config *config, struct datapath **o
                     const char **why) MUST_USE;
 err_t datapath_user_open(const struct gm_datapath_config *config, struct datapath **out,
                          const char **why) MUST_USE;
+err_t datapath_xfrm_open(const struct gm_datapath_config *config, struct datapath **out,
+                         const char **why) MUST_USE;
 /* Policies that the user back end can do; also used for "none", so that both refuse the same. */
 err_t datapath_user_check(const struct group_policy *policy, const char **why);
 

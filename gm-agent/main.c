@@ -91,7 +91,7 @@ static int ask(const char *socket_path, const char *config_path, int count, char
 static bool drop_capabilities(enum gm_backend backend)
 {
     capng_clear(CAPNG_SELECT_BOTH);
-    if (backend == GM_BACKEND_USER)
+    if (backend != GM_BACKEND_NONE)
         capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN, CAP_NET_RAW, -1);
     return capng_apply(CAPNG_SELECT_CAPS) == 0;
 }

@@ -1,0 +1,260 @@
+/* datapath_xfrm.c - the XFRM back end: the kernel encrypts, we keep its tables. */
+#include "gm-agent/datapath_xfrm.h"
+
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/event.h"
+
+enum {
+    WATCH_XFRM = XFRMGRP_SA | XFRMGRP_POLICY | XFRMGRP_EXPIRE,
+    WATCH_NFT = 1 << (NFNLGRP_NFTABLES - 1),
+    RULESET_SEQ = 1, /* always the same, so that batches can be compared */
+    IP_HEADER = 20,
+};
+
+static err_t xfrm_check(const struct group_policy *policy, const char **why)
+{
+    *why = NULL;
+    for (size_t i = 0; i < policy->selector_count; i++)
+        if (policy->selectors[i].src.addr.family != AF_INET ||
+            policy->selectors[i].dst.addr.family != AF_INET)
+            *why = "IPv6 selectors are not supported by this data path";
+    for (size_t i = 0; i < policy->tek_count; i++) {
+        if (tek_is_counter_mode(&policy->teks[i]))
+            *why =
+                "AES-GCM: the kernel draws its own counters, which members of a group could draw twice; use "
+                "AES-CBC with HMAC-SHA-2, or backend \"user\"";
+        else if (!xfrm_suite_known(&policy->teks[i].suite))
+            *why = "a transform that this data path does not have";
+    }
+    return *why == NULL ? E_OK : E_UNSUPPORTED;
+}
+
+/* The longest ESP packet that a clear packet of the configured MTU becomes; 0: as the device says. */
+static uint32_t anchor_mtu(const struct xfrm_site *site, const struct datapath_state *state)
+{
+    if (site->inner_mtu == 0 || state->out == NULL)
+        return 0;
+    uint32_t outer = IP_HEADER + (uint32_t)esp_sealed_len(&state->out->suite, site->inner_mtu);
+    return outer < site->wan_mtu ? outer : 0;
+}
+
+static err_t build_rulesets(struct xfrm_datapath *dp, const struct datapath_state *state)
+{
+    struct bytes batch;
+    err_t err = nft_ruleset_build(&dp->site, state, false, RULESET_SEQ, dp->ruleset, NFT_RULESET_MAX, &batch,
+                                  &dp->ruleset_seq);
+    dp->ruleset_len = batch.len;
+    if (err == E_OK)
+        err = nft_ruleset_build(&dp->site, state, true, RULESET_SEQ, dp->fresh, NFT_RULESET_MAX, &batch,
+                                &dp->fresh_seq);
+    dp->fresh_len = batch.len;
+    return err;
+}
+
+static err_t look_and_update(struct xfrm_datapath *dp, const char **why)
+{
+    *why = "the kernel's SAs and policies cannot be read";
+    err_t err = xfrm_kernel_read(dp);
+    if (err != E_OK)
+        return err;
+    xfrm_plan_diff(&dp->diff, &dp->plan, &dp->kernel);
+    err = xfrm_kernel_update(dp, why);
+    if (err != E_OK && xfrm_kernel_fail_close(dp) != E_OK)
+        *why = "the kernel refuses policies and rules: PROTECTED TRAFFIC MAY PASS IN CLEAR";
+    return err;
+}
+
+static err_t xfrm_apply(struct datapath *datapath, const struct datapath_state *state, const char **why)
+{
+    struct xfrm_datapath *dp = (struct xfrm_datapath *)datapath;
+    struct xfrm_site site;
+    struct xfrm_plan plan;
+    err_t err = xfrm_site_read(&site, dp->config, why);
+    if (err != E_OK)
+        return err;
+    err = xfrm_plan_make(&plan, &site, state);
+    if (err != E_OK)
+        return err;
+    dp->site = site;
+    xfrm_plan_close(&dp->plan);
+    memcpy(&dp->plan, &plan, sizeof(plan));
+    secret_wipe(&plan, sizeof(plan));
+    dp->applied = true;
+    *why = "no memory for the rules";
+    if ((err = build_rulesets(dp, state)) != E_OK)
+        return err;
+    *why = "the route to the anchor cannot be set";
+    if ((err = xfrm_anchor_add(dp->route, &dp->site, anchor_mtu(&dp->site, state))) != E_OK)
+        return err;
+    dp->route_made = true;
+    return look_and_update(dp, why);
+}
+
+static size_t xfrm_fds(const struct datapath *datapath, int out[DATAPATH_FD_MAX])
+{
+    const struct xfrm_datapath *dp = (const struct xfrm_datapath *)datapath;
+    out[0] = xfrm_socket_fd(dp->watch_xfrm);
+    out[1] = xfrm_socket_fd(dp->watch_nft);
+    return 2;
+}
+
+static bool note_change(const struct nlmsghdr *message, void *context)
+{
+    (void)message;
+    *(bool *)context = true;
+    return true;
+}
+
+struct table_change {
+    char table[NFT_NAME_MAX];
+    bool ours;
+};
+
+/* Attribute 1 is the table's name in messages about tables, chains, rules, sets and objects alike. */
+static bool note_table(const struct nlmsghdr *message, void *context)
+{
+    struct table_change *change = context;
+    const struct nlattr *attribute;
+    if (message->nlmsg_len < NLMSG_HDRLEN + sizeof(struct nfgenmsg))
+        return true;
+    mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
+    {
+        size_t len = strlen(change->table) + 1;
+        if (mnl_attr_get_type(attribute) == NFTA_TABLE_NAME && mnl_attr_get_payload_len(attribute) == len &&
+            memcmp(mnl_attr_get_payload(attribute), change->table, len) == 0)
+            change->ours = true;
+    }
+    return true;
+}
+
+static void repair_xfrm(struct xfrm_datapath *dp)
+{
+    char text[160];
+    const char *why = NULL;
+    if (xfrm_kernel_read(dp) != E_OK)
+        return;
+    xfrm_plan_diff(&dp->diff, &dp->plan, &dp->kernel);
+    if (xfrm_diff_empty(&dp->diff))
+        return;
+    size_t sas = dp->diff.replace_sa_count + dp->diff.add_sa_count + dp->diff.drop_sa_count;
+    size_t policies = dp->diff.put_policy_count + dp->diff.drop_policy_count;
+    err_t err = xfrm_kernel_update(dp, &why);
+    snprintf(text, sizeof(text), "somebody changed %zu SAs and %zu policies; %s", sas, policies,
+             err == E_OK ? "put back" : why);
+    event(DATAPATH_STATE, "xfrm", text);
+}
+
+static void repair_rules(struct xfrm_datapath *dp)
+{
+    err_t err = xfrm_rules_update(dp, true);
+    event(DATAPATH_STATE, "xfrm",
+          err == E_OK ? "somebody changed our nftables table; put back"
+                      : "somebody changed our nftables table, and it cannot be put back");
+}
+
+static void xfrm_ready(struct datapath *datapath, int fd)
+{
+    struct xfrm_datapath *dp = (struct xfrm_datapath *)datapath;
+    bool lost = false;
+    if (fd == xfrm_socket_fd(dp->watch_xfrm)) {
+        bool changed = false;
+        xfrm_socket_drain(dp->watch_xfrm, xfrm_socket_port(dp->xfrm), note_change, &changed, &lost);
+        if ((changed || lost) && dp->applied)
+            repair_xfrm(dp);
+    } else {
+        struct table_change change = {.ours = false};
+        nft_ruleset_table(&dp->site, change.table);
+        xfrm_socket_drain(dp->watch_nft, xfrm_socket_port(dp->nft), note_table, &change, &lost);
+        if ((change.ours || lost) && dp->applied)
+            repair_rules(dp);
+    }
+}
+
+static const struct datapath_counter *xfrm_counters(const struct datapath *datapath)
+{
+    /* Asked for by the operator, and only then worth a look into the kernel. */
+    struct xfrm_datapath *dp = (struct xfrm_datapath *)(uintptr_t)datapath;
+    xfrm_counters_read(dp);
+    return dp->counters;
+}
+
+static void xfrm_close(struct datapath *datapath)
+{
+    struct xfrm_datapath *dp = (struct xfrm_datapath *)datapath;
+    if (dp->applied)
+        xfrm_kernel_clear(dp);
+    if (dp->route_made)
+        xfrm_anchor_remove(dp->route, &dp->site);
+    xfrm_socket_close(dp->xfrm);
+    xfrm_socket_close(dp->nft);
+    xfrm_socket_close(dp->route);
+    xfrm_socket_close(dp->watch_xfrm);
+    xfrm_socket_close(dp->watch_nft);
+    xfrm_kernel_close(&dp->kernel);
+    xfrm_plan_close(&dp->plan);
+    free(dp->ruleset);
+    free(dp->fresh);
+    free(dp->scratch);
+    free(dp);
+}
+
+static const struct datapath_ops xfrm_ops = {
+    .name = "xfrm",
+    .check = xfrm_check,
+    .apply = xfrm_apply,
+    .fds = xfrm_fds,
+    .ready = xfrm_ready,
+    .counters = xfrm_counters,
+    .close = xfrm_close,
+};
+
+static err_t open_sockets(struct xfrm_datapath *dp, const char **why)
+{
+    err_t err;
+    *why = "the kernel's XFRM is not reachable by netlink (xfrm_user)";
+    if ((err = xfrm_socket_open(&dp->xfrm, NETLINK_XFRM, 0)) != E_OK ||
+        (err = xfrm_socket_open(&dp->watch_xfrm, NETLINK_XFRM, WATCH_XFRM)) != E_OK)
+        return err;
+    *why = "the kernel's nftables are not reachable by netlink";
+    if ((err = xfrm_socket_open(&dp->nft, NETLINK_NETFILTER, 0)) != E_OK ||
+        (err = xfrm_socket_open(&dp->watch_nft, NETLINK_NETFILTER, WATCH_NFT)) != E_OK)
+        return err;
+    *why = "no route socket";
+    return xfrm_socket_open(&dp->route, NETLINK_ROUTE, 0);
+}
+
+err_t datapath_xfrm_open(const struct gm_datapath_config *config, struct datapath **out, const char **why)
+{
+    struct xfrm_datapath *dp = calloc(1, sizeof(*dp));
+    *out = NULL;
+    *why = NULL;
+    if (dp == NULL)
+        return E_NO_MEMORY;
+    dp->base.ops = &xfrm_ops;
+    dp->config = config;
+    dp->ruleset = calloc(1, NFT_RULESET_MAX);
+    dp->fresh = calloc(1, NFT_RULESET_MAX);
+    dp->scratch = calloc(1, NFT_RULESET_MAX);
+    err_t err = dp->ruleset == NULL || dp->fresh == NULL || dp->scratch == NULL ? E_NO_MEMORY : E_OK;
+    if (err == E_OK)
+        err = open_sockets(dp, why);
+    if (err == E_OK)
+        err = xfrm_site_read(&dp->site, config, why);
+    if (err == E_OK && (err = xfrm_kernel_read(dp)) != E_OK)
+        *why = "the kernel's SAs and policies cannot be read";
+    if (err != E_OK) {
+        xfrm_close(&dp->base);
+        return err;
+    }
+    if (dp->kernel.policy_count != 0)
+        event(DATAPATH_STATE, "xfrm", "policies and keys of an earlier run are in force and taken over");
+    xfrm_stat_read(&dp->stat_before);
+    *out = &dp->base;
+    return E_OK;
+}

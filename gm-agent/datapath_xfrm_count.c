@@ -1,0 +1,118 @@
+/* datapath_xfrm_count.c - what the kernel counted, in the words of datapath.h. It does not say who was first
+ * and last. */
+#include <fcntl.h>
+#include <netinet/in.h>
+
+#include <linux/netfilter.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "gm-agent/datapath_xfrm.h"
+
+enum { STAT_TEXT_MAX = 4096 };
+
+void xfrm_stat_parse(struct xfrm_stat *out, const char *text)
+{
+    const struct {
+        const char *name;
+        uint64_t *sum;
+    } lines[] = {
+        {"XfrmInNoPols", &out->in_no_policy},      {"XfrmInTmplMismatch", &out->in_no_policy},
+        {"XfrmOutPolBlock", &out->out_blocked},    {"XfrmOutNoStates", &out->out_blocked},
+        {"XfrmOutStateSeqError", &out->out_error}, {"XfrmOutStateProtoError", &out->out_error},
+        {"XfrmOutError", &out->out_error},
+    };
+    memset(out, 0, sizeof(*out));
+    for (const char *line = text; line != NULL && *line != '\0';) {
+        size_t len = strcspn(line, " \t\n");
+        for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+            if (strlen(lines[i].name) == len && strncmp(line, lines[i].name, len) == 0)
+                *lines[i].sum += strtoull(line + len, NULL, 10);
+        line = strchr(line, '\n');
+        if (line != NULL)
+            line++;
+    }
+}
+
+void xfrm_stat_read(struct xfrm_stat *out)
+{
+    char text[STAT_TEXT_MAX] = "";
+    int fd = open("/proc/net/xfrm_stat", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        ssize_t got = read(fd, text, sizeof(text) - 1);
+        text[got > 0 ? got : 0] = '\0';
+        close(fd);
+    }
+    xfrm_stat_parse(out, text); /* a kernel without them counts nothing */
+}
+
+struct look {
+    char table[NFT_NAME_MAX];
+    uint64_t packets[NFT_COUNTER_COUNT];
+};
+
+static bool take_counter(const struct nlmsghdr *message, void *context)
+{
+    struct look *look = context;
+    struct nft_counter counter;
+    if (nft_parse_counter(&counter, message) != E_OK || strcmp(counter.table, look->table) != 0)
+        return true;
+    for (int i = 0; i < NFT_COUNTER_COUNT; i++)
+        if (strcmp(counter.name, nft_ruleset_counter_name((enum nft_ruleset_counter)i)) == 0)
+            look->packets[i] += counter.packets;
+    return true;
+}
+
+static void forget(void *context)
+{
+    memset(((struct look *)context)->packets, 0, sizeof(((struct look *)context)->packets));
+}
+
+static void read_nft(struct xfrm_datapath *dp)
+{
+    struct look look;
+    memset(&look, 0, sizeof(look));
+    nft_ruleset_table(&dp->site, look.table);
+    struct nlmsghdr *request = nft_build_counter_dump(dp->scratch, 0, NFPROTO_UNSPEC);
+    if (xfrm_socket_dump(dp->nft, request, take_counter, forget, &look) == E_OK)
+        memcpy(dp->nft_last, look.packets, sizeof(dp->nft_last));
+}
+
+static uint64_t nft_total(const struct xfrm_datapath *dp, enum nft_ruleset_counter id)
+{
+    return dp->nft_before[id] + dp->nft_last[id];
+}
+
+void xfrm_counters_read(struct xfrm_datapath *dp)
+{
+    struct xfrm_totals now = dp->gone;
+    struct xfrm_stat stat;
+    if (xfrm_kernel_read(dp) != E_OK)
+        return; /* the values of the latest look stay */
+    for (size_t i = 0; i < dp->kernel.sa_count; i++) {
+        const struct xfrm_sa_usage *usage = &dp->kernel.usage[i];
+        if (dp->kernel.sas[i].reqid == xfrm_plan_reqid_out(&dp->site)) {
+            now.out_packets += usage->packets;
+        } else {
+            now.in_packets += usage->packets;
+            now.replay += usage->replay;
+            now.integrity_failed += usage->integrity_failed;
+        }
+    }
+    read_nft(dp);
+    xfrm_stat_read(&stat);
+    struct datapath_counter *c = dp->counters;
+    c[DP_ENCAPS].count = nft_total(dp, NFT_COUNTER_ENCAPS);
+    c[DP_ENCRYPT].count = now.out_packets;
+    c[DP_DECAPS].count = c[DP_DECRYPT].count = now.in_packets;
+    c[DP_VERIFY_ERROR].count = now.integrity_failed;
+    c[DP_REPLAY].count = now.replay;
+    c[DP_INVALID_SPI].count = nft_total(dp, NFT_COUNTER_INVALID_SPI);
+    c[DP_NOT_IPSEC].count = nft_total(dp, NFT_COUNTER_NOT_IPSEC);
+    c[DP_NO_POLICY].count =
+        nft_total(dp, NFT_COUNTER_NO_POLICY) + stat.in_no_policy - dp->stat_before.in_no_policy;
+    c[DP_NO_KEY].count = nft_total(dp, NFT_COUNTER_LEAK) + stat.out_blocked - dp->stat_before.out_blocked;
+    c[DP_SEND_ERROR].count = nft_total(dp, NFT_COUNTER_ANCHOR) + stat.out_error - dp->stat_before.out_error;
+}

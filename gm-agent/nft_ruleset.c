@@ -1,0 +1,467 @@
+/* nft_ruleset.c - the rules, chain by chain. */
+#include "gm-agent/nft_ruleset.h"
+
+#include <arpa/inet.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_tables.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    IP_PROTOCOL_AT = 9,
+    IP_SRC_AT = 12,
+    IP_DST_AT = 16,
+    ETHER_DST_AT = 0,
+    TCP_FLAGS_AT = 13,
+    TCP_SYN = 0x02,
+    TCP_IP_HEADERS = 40,
+    SPI_SET_ID = 1,
+    SPI_TYPE = 13,          /* nft(8)'s number for how elements are shown: as a number */
+    STATE_INVALID = 1 << 0, /* NF_CT_STATE_INVALID_BIT */
+    NETDEV_EGRESS = 1,      /* NF_NETDEV_EGRESS, since 5.16 */
+};
+
+static const char spi_set[] = "spis";
+
+static const char *const counter_names[NFT_COUNTER_COUNT] = {
+    [NFT_COUNTER_ENCAPS] = "encaps",           [NFT_COUNTER_NOT_IPSEC] = "not_ipsec",
+    [NFT_COUNTER_INVALID_SPI] = "invalid_spi", [NFT_COUNTER_LEAK] = "leak",
+    [NFT_COUNTER_ANCHOR] = "anchor",           [NFT_COUNTER_NO_POLICY] = "no_policy",
+};
+
+struct chain {
+    const char *name;
+    struct nft_hook hook; /* type NULL: none, jumped to */
+};
+
+/* Restoring comes before any other output chain, so that these see the packet as it leaves; stashing comes
+ * behind filters. */
+static const struct chain chains[] = {
+    {"inward", {"filter", NF_INET_PRE_ROUTING, -350, NULL}},
+    {"defrag", {"filter", NF_INET_PRE_ROUTING, -150, NULL}},
+    {"clear", {"filter", NF_INET_PRE_ROUTING, -140, NULL}},
+    {"mss", {"filter", NF_INET_FORWARD, -150, NULL}},
+    {"stash_forward", {"filter", NF_INET_FORWARD, 10, NULL}},
+    {"stash_output", {"filter", NF_INET_LOCAL_OUT, 10, NULL}},
+    {"untracked", {"filter", NF_INET_LOCAL_OUT, -450, NULL}},
+    {"restore", {"route", NF_INET_LOCAL_OUT, -400, NULL}},
+    {"guard", {"filter", NF_INET_POST_ROUTING, 350, NULL}},
+    {"clear_esp", {NULL, 0, 0, NULL}},
+    {"clear_in", {NULL, 0, 0, NULL}},
+    {"decrypted", {NULL, 0, 0, NULL}},
+    {"leaving", {NULL, 0, 0, NULL}},
+};
+
+const char *nft_ruleset_counter_name(enum nft_ruleset_counter id)
+{
+    return (unsigned)id < NFT_COUNTER_COUNT ? counter_names[id] : "?";
+}
+
+void nft_ruleset_table(const struct xfrm_site *site, char out[NFT_NAME_MAX])
+{
+    snprintf(out, NFT_NAME_MAX, "quorate_%s", site->instance);
+}
+
+static void match_device(struct nft_batch *b, uint32_t key, const char *name, bool equal)
+{
+    char padded[16] = {0};
+    memcpy(padded, name, strnlen(name, sizeof(padded) - 1));
+    nft_load_meta(b, key, NFT_REG_1);
+    nft_compare(b, NFT_REG_1, equal, padded, sizeof(padded));
+}
+
+static void match_protocol(struct nft_batch *b, uint8_t protocol, bool equal)
+{
+    nft_load_payload(b, NFT_PAYLOAD_NETWORK_HEADER, IP_PROTOCOL_AT, 1, NFT_REG_1);
+    nft_compare(b, NFT_REG_1, equal, &protocol, 1);
+}
+
+static void match_address(struct nft_batch *b, uint32_t at, const uint8_t addr[4])
+{
+    nft_load_payload(b, NFT_PAYLOAD_NETWORK_HEADER, at, 4, NFT_REG_1);
+    nft_compare(b, NFT_REG_1, true, addr, 4);
+}
+
+/* What is in NFT_REG_1 lies in the prefix. */
+static void match_loaded_prefix(struct nft_batch *b, const struct prefix *prefix)
+{
+    uint8_t mask[16];
+    prefix_mask(prefix, mask);
+    if (prefix->bits < 32)
+        nft_mask(b, NFT_REG_1, mask, 4);
+    nft_compare(b, NFT_REG_1, true, prefix->addr.bytes, 4);
+}
+
+static void match_prefix(struct nft_batch *b, uint32_t at, const struct prefix *prefix)
+{
+    if (prefix->bits == 0)
+        return;
+    nft_load_payload(b, NFT_PAYLOAD_NETWORK_HEADER, at, 4, NFT_REG_1);
+    match_loaded_prefix(b, prefix);
+}
+
+static void match_prefixes(struct nft_batch *b, const struct selector *s)
+{
+    match_prefix(b, IP_SRC_AT, &s->src);
+    match_prefix(b, IP_DST_AT, &s->dst);
+}
+
+static void match_port(struct nft_batch *b, uint32_t at, uint16_t port)
+{
+    uint16_t raw = htons(port);
+    if (port == 0)
+        return;
+    nft_load_payload(b, NFT_PAYLOAD_TRANSPORT_HEADER, at, 2, NFT_REG_1);
+    nft_compare(b, NFT_REG_1, true, &raw, 2);
+}
+
+static void match_selector(struct nft_batch *b, const struct selector *s)
+{
+    match_prefixes(b, s);
+    if (s->protocol != 0)
+        match_protocol(b, s->protocol, true);
+    match_port(b, 0, s->src_port);
+    match_port(b, 2, s->dst_port);
+}
+
+/* One octet, 1 if so: route with XFRM, packet out of XFRM. */
+static void match_flag(struct nft_batch *b, bool outbound, uint8_t value)
+{
+    if (outbound)
+        nft_load_rt(b, NFT_RT_XFRM, NFT_REG_1);
+    else
+        nft_load_meta(b, NFT_META_SECPATH, NFT_REG_1);
+    nft_compare(b, NFT_REG_1, true, &value, 1);
+}
+
+static void match_reqid(struct nft_batch *b, bool outbound, uint32_t reqid)
+{
+    nft_load_xfrm_reqid(b, outbound, NFT_REG_1);
+    nft_compare(b, NFT_REG_1, true, &reqid, sizeof(reqid));
+}
+
+static void count_and_drop(struct nft_batch *b, enum nft_ruleset_counter counter)
+{
+    nft_count(b, counter_names[counter]);
+    nft_verdict(b, NF_DROP, NULL);
+}
+
+static void rules_inward(struct nft_batch *b, const struct xfrm_site *site)
+{
+    nft_rule_begin(b, "inward");
+    match_device(b, NFT_META_IIFNAME, site->wan, true);
+    match_protocol(b, IPPROTO_ESP, true);
+    nft_load_payload(b, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 4, NFT_REG_1);
+    nft_lookup(b, NFT_REG_1, spi_set);
+    nft_immediate(b, NFT_REG_1, site->wan_addr, 4);
+    nft_store_payload(b, NFT_PAYLOAD_NETWORK_HEADER, IP_DST_AT, 4, NFT_REG_1, true);
+    nft_notrack(b);
+    nft_rule_end(b);
+
+    const uint32_t invalid = STATE_INVALID, none = 0;
+    nft_rule_begin(b, "defrag");
+    match_device(b, NFT_META_IIFNAME, site->wan, true);
+    match_protocol(b, IPPROTO_ESP, true);
+    nft_load_ct(b, NFT_CT_STATE, NFT_REG_1);
+    nft_mask(b, NFT_REG_1, &invalid, sizeof(invalid));
+    nft_compare(b, NFT_REG_1, false, &none, sizeof(none));
+    nft_rule_end(b);
+}
+
+/* Control traffic of our own: the far port or ours is a known one. */
+static void accept_control(struct nft_batch *b, const struct xfrm_site *site,
+                           const struct datapath_state *state, const char *chain, uint32_t our_address_at)
+{
+    if (!xfrm_plan_covers_us(site, state))
+        return;
+    for (size_t i = 0; i < 2 * XFRM_CONTROL_PORT_COUNT; i++) {
+        nft_rule_begin(b, chain);
+        match_address(b, our_address_at, site->wan_addr);
+        match_protocol(b, IPPROTO_UDP, true);
+        match_port(b, i % 2 == 0 ? 0 : 2, xfrm_control_ports[i / 2]);
+        nft_verdict(b, NF_ACCEPT, NULL);
+        nft_rule_end(b);
+    }
+}
+
+static void accept_denied(struct nft_batch *b, const struct xfrm_site *site, const char *chain)
+{
+    for (size_t i = 0; i < site->deny_count; i++) {
+        nft_rule_begin(b, chain);
+        match_selector(b, &site->deny[i]);
+        nft_verdict(b, NF_ACCEPT, NULL);
+        nft_rule_end(b);
+    }
+}
+
+static void rules_clear(struct nft_batch *b, const struct xfrm_site *site, const struct datapath_state *state)
+{
+    nft_rule_begin(b, "clear");
+    match_device(b, NFT_META_IIFNAME, site->wan, false);
+    nft_verdict(b, NF_ACCEPT, NULL);
+    nft_rule_end(b);
+    nft_rule_begin(b, "clear");
+    match_flag(b, false, 1);
+    nft_verdict(b, NFT_GOTO, "decrypted");
+    nft_rule_end(b);
+    nft_rule_begin(b, "clear");
+    match_protocol(b, IPPROTO_ESP, true);
+    nft_verdict(b, NFT_GOTO, "clear_esp");
+    nft_rule_end(b);
+    nft_rule_begin(b, "clear");
+    nft_verdict(b, NFT_GOTO, "clear_in");
+    nft_rule_end(b);
+
+    nft_rule_begin(b, "clear_esp"); /* was led here by "inward", or is meant for another IPsec of ours */
+    match_address(b, IP_DST_AT, site->wan_addr);
+    nft_verdict(b, NF_ACCEPT, NULL);
+    nft_rule_end(b);
+    accept_control(b, site, state, "clear_in", IP_DST_AT);
+    accept_denied(b, site, "clear_in");
+    for (size_t i = 0; i < state->selector_count; i++) {
+        nft_rule_begin(b, "clear_esp");
+        match_prefixes(b, &state->selectors[i]);
+        count_and_drop(b, NFT_COUNTER_INVALID_SPI);
+        nft_rule_end(b);
+        nft_rule_begin(b, "clear_in");
+        match_selector(b, &state->selectors[i]);
+        count_and_drop(b, NFT_COUNTER_NOT_IPSEC);
+        nft_rule_end(b);
+        nft_rule_begin(b, "decrypted");
+        match_selector(b, &state->selectors[i]);
+        nft_verdict(b, NF_ACCEPT, NULL);
+        nft_rule_end(b);
+    }
+    nft_rule_begin(b, "decrypted");
+    match_reqid(b, false, xfrm_plan_reqid_in(site));
+    count_and_drop(b, NFT_COUNTER_NO_POLICY);
+    nft_rule_end(b);
+}
+
+static void rules_stash(struct nft_batch *b, const struct xfrm_site *site)
+{
+    static const char *const names[] = {"stash_forward", "stash_output"};
+    for (size_t i = 0; i < 2; i++) {
+        nft_rule_begin(b, names[i]);
+        match_reqid(b, true, xfrm_plan_reqid_out(site));
+        nft_load_payload(b, NFT_PAYLOAD_NETWORK_HEADER, IP_SRC_AT, 4, NFT_REG_1);
+        nft_store_meta(b, NFT_META_PRIORITY, NFT_REG_1);
+        nft_load_payload(b, NFT_PAYLOAD_NETWORK_HEADER, IP_DST_AT, 4, NFT_REG_1);
+        nft_store_meta(b, NFT_META_MARK, NFT_REG_1);
+        nft_rule_end(b);
+    }
+}
+
+/* Writes what was stashed, and takes it out of the packet's marks. */
+static void restore(struct nft_batch *b)
+{
+    static const uint8_t none[4];
+    nft_load_meta(b, NFT_META_PRIORITY, NFT_REG_1);
+    nft_store_payload(b, NFT_PAYLOAD_NETWORK_HEADER, IP_SRC_AT, 4, NFT_REG_1, true);
+    nft_load_meta(b, NFT_META_MARK, NFT_REG_1);
+    nft_store_payload(b, NFT_PAYLOAD_NETWORK_HEADER, IP_DST_AT, 4, NFT_REG_1, true);
+    nft_immediate(b, NFT_REG_1, none, sizeof(none));
+    nft_store_meta(b, NFT_META_MARK, NFT_REG_1);
+    nft_store_meta(b, NFT_META_PRIORITY, NFT_REG_1);
+    nft_count(b, counter_names[NFT_COUNTER_ENCAPS]);
+}
+
+static void match_anchored(struct nft_batch *b, const struct xfrm_site *site)
+{
+    match_protocol(b, IPPROTO_ESP, true);
+    match_address(b, IP_DST_AT, site->anchor);
+}
+
+/* The stashed destination is (not) a group, or there is none. */
+static void match_mark_multicast(struct nft_batch *b, bool multicast)
+{
+    static const struct prefix groups = {.addr = {AF_INET, {224}}, .bits = 4};
+    static const uint8_t mask[4] = {0xf0}, none[4];
+    nft_load_meta(b, NFT_META_MARK, NFT_REG_1);
+    nft_compare(b, NFT_REG_1, false, none, sizeof(none));
+    nft_mask(b, NFT_REG_1, mask, sizeof(mask));
+    nft_compare(b, NFT_REG_1, multicast, groups.addr.bytes, 4);
+}
+
+static void rules_restore(struct nft_batch *b, const struct xfrm_site *site)
+{
+    nft_rule_begin(b, "untracked");
+    match_anchored(b, site);
+    nft_notrack(b);
+    nft_rule_end(b);
+    nft_rule_begin(b, "restore");
+    match_anchored(b, site);
+    match_mark_multicast(b, false);
+    restore(b);
+    nft_rule_end(b);
+}
+
+/* 01:00:5e and the low 23 bits of the group (RFC 1112 6.4). */
+static void store_multicast_mac(struct nft_batch *b)
+{
+    static const uint8_t prefix[4] = {0x01, 0x00, 0x5e, 0x00}, low[4] = {0x00, 0x7f, 0xff, 0xff};
+    nft_immediate(b, NFT_REG_1, prefix, sizeof(prefix));
+    nft_store_payload(b, NFT_PAYLOAD_LL_HEADER, ETHER_DST_AT, 3, NFT_REG_1, false);
+    /* The group again, from octet 17 of the header, behind its first octet. */
+    nft_load_payload(b, NFT_PAYLOAD_NETWORK_HEADER, IP_DST_AT + 1, 3, NFT_REG_1);
+    nft_mask(b, NFT_REG_1, low + 1, 3);
+    nft_store_payload(b, NFT_PAYLOAD_LL_HEADER, ETHER_DST_AT + 3, 3, NFT_REG_1, false);
+}
+
+static void rules_egress(struct nft_batch *b, const struct xfrm_site *site)
+{
+    const uint16_t ip = htons(0x0800);
+    nft_rule_begin(b, "egress");
+    nft_load_meta(b, NFT_META_PROTOCOL, NFT_REG_1);
+    nft_compare(b, NFT_REG_1, false, &ip, sizeof(ip));
+    nft_verdict(b, NF_ACCEPT, NULL);
+    nft_rule_end(b);
+    nft_rule_begin(b, "egress");
+    match_anchored(b, site);
+    match_mark_multicast(b, true);
+    restore(b);
+    if (site->wan_ethernet)
+        store_multicast_mac(b);
+    nft_verdict(b, NF_ACCEPT, NULL);
+    nft_rule_end(b);
+    nft_rule_begin(b, "egress");
+    match_anchored(b, site);
+    count_and_drop(b, NFT_COUNTER_ANCHOR);
+    nft_rule_end(b);
+}
+
+/* Addresses as they were before source NAT, if they were stashed. */
+static void match_stashed(struct nft_batch *b, const struct selector *s)
+{
+    static const uint8_t none[4];
+    nft_load_meta(b, NFT_META_PRIORITY, NFT_REG_1);
+    match_loaded_prefix(b, &s->src);
+    nft_load_meta(b, NFT_META_MARK, NFT_REG_1);
+    nft_compare(b, NFT_REG_1, false, none, sizeof(none));
+    match_loaded_prefix(b, &s->dst);
+}
+
+static void rules_guard(struct nft_batch *b, const struct xfrm_site *site, const struct datapath_state *state)
+{
+    static const uint8_t none[4];
+    nft_rule_begin(b, "guard");
+    match_device(b, NFT_META_OIFNAME, site->wan, true);
+    match_protocol(b, IPPROTO_ESP, false);
+    match_flag(b, true, 0);
+    nft_verdict(b, NFT_JUMP, "leaving");
+    nft_rule_end(b);
+    nft_rule_begin(b, "guard");
+    match_anchored(b, site);
+    nft_load_meta(b, NFT_META_MARK, NFT_REG_1);
+    nft_compare(b, NFT_REG_1, true, none, sizeof(none));
+    count_and_drop(b, NFT_COUNTER_ANCHOR);
+    nft_rule_end(b);
+    for (size_t i = 0; i < state->selector_count; i++) {
+        nft_rule_begin(b, "leaving");
+        match_stashed(b, &state->selectors[i]);
+        count_and_drop(b, NFT_COUNTER_LEAK);
+        nft_rule_end(b);
+    }
+    accept_control(b, site, state, "leaving", IP_SRC_AT);
+    accept_denied(b, site, "leaving");
+    for (size_t i = 0; i < state->selector_count; i++) {
+        nft_rule_begin(b, "leaving");
+        match_selector(b, &state->selectors[i]);
+        count_and_drop(b, NFT_COUNTER_LEAK);
+        nft_rule_end(b);
+    }
+}
+
+/* Only ever lowers: the kernel leaves a smaller value alone. */
+static void rules_mss(struct nft_batch *b, const struct xfrm_site *site, const struct datapath_state *state)
+{
+    static const uint8_t syn = TCP_SYN;
+    const uint16_t mss = htons((uint16_t)(xfrm_plan_inner_mtu(site, state) - TCP_IP_HEADERS));
+    for (int outbound = 0; outbound < 2; outbound++) {
+        nft_rule_begin(b, "mss");
+        match_protocol(b, IPPROTO_TCP, true);
+        match_reqid(b, outbound != 0, outbound != 0 ? xfrm_plan_reqid_out(site) : xfrm_plan_reqid_in(site));
+        nft_load_payload(b, NFT_PAYLOAD_TRANSPORT_HEADER, TCP_FLAGS_AT, 1, NFT_REG_1);
+        nft_mask(b, NFT_REG_1, &syn, 1);
+        nft_compare(b, NFT_REG_1, true, &syn, 1);
+        nft_immediate(b, NFT_REG_1, &mss, sizeof(mss));
+        nft_store_mss(b, NFT_REG_1);
+        nft_rule_end(b);
+    }
+}
+
+static void make_tables(struct nft_batch *b, const struct xfrm_site *site, const char *table)
+{
+    const struct nft_hook egress = {"filter", NETDEV_EGRESS, 0, site->wan};
+    static const uint8_t families[] = {NFPROTO_IPV4, NFPROTO_NETDEV};
+    for (size_t i = 0; i < 2; i++) {
+        nft_table_use(b, families[i], table);
+        nft_table_new(b);
+        nft_table_delete(b);
+        nft_table_new(b);
+        for (int k = 0; k < NFT_COUNTER_COUNT; k++)
+            nft_counter_new(b, counter_names[k]);
+    }
+    nft_chain_new(b, "egress", &egress);
+    nft_table_use(b, NFPROTO_IPV4, table);
+    nft_set_new(b, spi_set, SPI_SET_ID, SPI_TYPE, sizeof(uint32_t));
+    for (size_t i = 0; i < sizeof(chains) / sizeof(chains[0]); i++)
+        nft_chain_new(b, chains[i].name, chains[i].hook.type != NULL ? &chains[i].hook : NULL);
+}
+
+static void clear_tables(struct nft_batch *b, const char *table)
+{
+    nft_table_use(b, NFPROTO_NETDEV, table);
+    nft_rules_flush(b);
+    nft_table_use(b, NFPROTO_IPV4, table);
+    nft_rules_flush(b);
+    nft_set_flush(b, spi_set);
+}
+
+err_t nft_ruleset_build(const struct xfrm_site *site, const struct datapath_state *state, bool fresh,
+                        uint32_t seq, uint8_t *buffer, size_t cap, struct bytes *out, uint32_t *last_seq)
+{
+    char table[NFT_NAME_MAX];
+    uint32_t spis[TEK_TABLE_MAX];
+    struct nft_batch b;
+    nft_ruleset_table(site, table);
+    nft_batch_begin(&b, buffer, cap, seq);
+    if (fresh)
+        make_tables(&b, site, table);
+    else
+        clear_tables(&b, table);
+    for (size_t i = 0; i < state->in_count; i++)
+        spis[i] = htonl(state->in[i]->spi);
+    nft_set_add(&b, spi_set, spis, state->in_count);
+    rules_inward(&b, site);
+    rules_clear(&b, site, state);
+    rules_mss(&b, site, state);
+    rules_stash(&b, site);
+    rules_restore(&b, site);
+    rules_guard(&b, site, state);
+    nft_table_use(&b, NFPROTO_NETDEV, table);
+    rules_egress(&b, site);
+    err_t err = nft_batch_end(&b);
+    *out = (struct bytes){buffer, b.len};
+    *last_seq = b.last_seq;
+    return err;
+}
+
+err_t nft_ruleset_remove(const struct xfrm_site *site, uint32_t seq, uint8_t *buffer, size_t cap,
+                         struct bytes *out, uint32_t *last_seq)
+{
+    char table[NFT_NAME_MAX];
+    struct nft_batch b;
+    nft_ruleset_table(site, table);
+    nft_batch_begin(&b, buffer, cap, seq);
+    for (unsigned i = 0; i < 2; i++) {
+        nft_table_use(&b, i == 0 ? NFPROTO_NETDEV : NFPROTO_IPV4, table);
+        nft_table_new(&b);
+        nft_table_delete(&b);
+    }
+    err_t err = nft_batch_end(&b);
+    *out = (struct bytes){buffer, b.len};
+    *last_seq = b.last_seq;
+    return err;
+}
