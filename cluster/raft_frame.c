@@ -7,7 +7,7 @@
 
 enum { HELLO_LEN = 2 + CLUSTER_ID_LEN + 8 + 8 + 8 };
 
-_Static_assert(HELLO_LEN <= FRAME_FIRST_MAX, "a HELLO fits where nothing else is taken");
+_Static_assert((int)HELLO_LEN <= FRAME_FIRST_MAX, "a HELLO fits where nothing else is taken");
 _Static_assert(FRAME_CHUNK_HEAD + FRAME_CHUNK_MAX <= FRAME_BODY_MAX, "a chunk fits a frame");
 
 void frame_head_encode(struct writer *w, uint8_t kind, size_t body_len)

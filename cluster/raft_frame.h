@@ -1,4 +1,5 @@
-/* raft_frame.h - what key servers say to each other inside TLS, as bytes. Pure; decoding never trusts what it reads.
+/* raft_frame.h - what key servers say to each other inside TLS, as bytes. Pure; decoding never trusts what it
+ * reads.
  *
  * frame: length u32 (of kind and body) | kind u8 | body
  *   HELLO           version u16 | cluster id 16 | epoch u64 | boot u64 | session u64
@@ -8,7 +9,8 @@
  *   SNAPSHOT_CHUNK  index u64 | total u64 | offset u64 | crc u32 (CRC-32C of the data) | data ..
  *   SNAPSHOT_ABORT  empty: the sender could not read on
  *   USER and above  the caller's own
- * HELLO is the first frame of each side, the dialling one first. It carries no node id: that comes from the certificate. */
+ * HELLO is the first frame of each side, the dialling one first. It carries no node id: that comes from the
+ * certificate. */
 #ifndef CLUSTER_RAFT_FRAME_H
 #define CLUSTER_RAFT_FRAME_H
 
@@ -19,13 +21,13 @@
 
 enum {
     FRAME_HEAD = 5,
-    FRAME_BODY_MAX = (4 << 20) + 64,     /* octets: a Raft message and the snapshot's numbers */
-    FRAME_FIRST_MAX = 64,                /* octets of a body while the peer has not been admitted */
-    FRAME_CHUNK_MAX = 1 << 20,           /* octets of data in one snapshot chunk */
+    FRAME_BODY_MAX = (4 << 20) + 64, /* octets: a Raft message and the snapshot's numbers */
+    FRAME_FIRST_MAX = 64,            /* octets of a body while the peer has not been admitted */
+    FRAME_CHUNK_MAX = 1 << 20,       /* octets of data in one snapshot chunk */
     FRAME_CHUNK_HEAD = 8 + 8 + 8 + 4,
     FRAME_BEGIN_HEAD = 8 + 8,
-    FRAME_VERSION = 1,                   /* of this protocol */
-    FRAME_BUFFER_MIN = 32 << 10,         /* octets that a reader holds on to */
+    FRAME_VERSION = 1,           /* of this protocol */
+    FRAME_BUFFER_MIN = 32 << 10, /* octets that a reader holds on to */
 };
 
 enum frame_kind {
@@ -36,7 +38,7 @@ enum frame_kind {
     FRAME_SNAPSHOT_BEGIN = 5,
     FRAME_SNAPSHOT_CHUNK = 6,
     FRAME_SNAPSHOT_ABORT = 7,
-    FRAME_USER = 16,                     /* kinds 16 .. 255 belong to the caller */
+    FRAME_USER = 16, /* kinds 16 .. 255 belong to the caller */
 };
 
 struct frame {
@@ -47,9 +49,9 @@ struct frame {
 struct frame_hello {
     uint16_t version;
     uint8_t cluster_id[CLUSTER_ID_LEN];
-    uint64_t epoch;                      /* of the cluster: changes by restore or forced recovery, not by a join */
-    uint64_t boot;                       /* random per process */
-    uint64_t session;                    /* rises with each connection of that process */
+    uint64_t epoch;   /* of the cluster: changes by restore or forced recovery, not by a join */
+    uint64_t boot;    /* random per process */
+    uint64_t session; /* rises with each connection of that process */
 };
 
 struct frame_begin {
@@ -65,7 +67,8 @@ struct frame_chunk {
     struct bytes data;
 };
 
-/* Appends the head of a frame whose body of body_len octets follows. E_LIMIT in the writer beyond FRAME_BODY_MAX. */
+/* Appends the head of a frame whose body of body_len octets follows. E_LIMIT in the writer beyond
+ * FRAME_BODY_MAX. */
 void frame_head_encode(struct writer *w, uint8_t kind, size_t body_len);
 void frame_hello_encode(struct writer *w, const struct frame_hello *hello); /* with head, as the next ones */
 void frame_mark_encode(struct writer *w, enum frame_kind kind, uint64_t mark);
@@ -74,7 +77,8 @@ void frame_begin_encode(struct writer *w, const struct frame_begin *begin);
 /* Head and numbers of a chunk whose data (chunk->data) follows; its CRC is computed here. */
 void frame_chunk_head_encode(struct writer *w, const struct frame_chunk *chunk);
 
-/* Bodies. E_TRUNCATED, E_TRAILING, E_RANGE. A HELLO of another version decodes to its version alone, with E_BAD_VERSION. */
+/* Bodies. E_TRUNCATED, E_TRAILING, E_RANGE. A HELLO of another version decodes to its version alone, with
+ * E_BAD_VERSION. */
 err_t frame_hello_decode(struct frame_hello *out, struct bytes body) MUST_USE;
 err_t frame_mark_decode(uint64_t *out, struct bytes body) MUST_USE;
 err_t frame_goodbye_decode(uint8_t *out, struct bytes body) MUST_USE;
@@ -86,16 +90,17 @@ err_t frame_chunk_decode(struct frame_chunk *out, struct bytes body) MUST_USE;
 struct frame_reader {
     uint8_t *buf;
     size_t cap;
-    size_t start;   /* of what was not handed out yet */
+    size_t start; /* of what was not handed out yet */
     size_t end;
     size_t body_max;
 };
 
-/* Room for at least one octet; what is written there counts after frame_reader_added. Invalidates frames handed out. E_NO_MEMORY. */
+/* Room for at least one octet; what is written there counts after frame_reader_added. Invalidates frames
+ * handed out. E_NO_MEMORY. */
 err_t frame_reader_room(struct frame_reader *reader, uint8_t **out, size_t *out_len) MUST_USE;
 void frame_reader_added(struct frame_reader *reader, size_t len);
-/* The next whole frame, borrowed until frame_reader_room. E_AGAIN: not there yet; E_LIMIT: longer than body_max; E_BAD_LENGTH: not
- * even a kind. After an error other than E_AGAIN the stream is lost. */
+/* The next whole frame, borrowed until frame_reader_room. E_AGAIN: not there yet; E_LIMIT: longer than
+ * body_max; E_BAD_LENGTH: not even a kind. After an error other than E_AGAIN the stream is lost. */
 err_t frame_reader_next(struct frame_reader *reader, struct frame *out) MUST_USE;
 void frame_reader_close(struct frame_reader *reader);
 
@@ -114,8 +119,8 @@ struct snapshot_assembly {
 
 /* Starts over, whatever was there. E_LIMIT beyond total_max, E_NO_MEMORY. */
 err_t snapshot_assembly_begin(struct snapshot_assembly *assembly, const struct frame_begin *begin) MUST_USE;
-/* The next chunk. E_UNEXPECTED: not the one that must come now; E_NO_MEMORY. Memory grows with what has come, not with what was
- * announced. */
+/* The next chunk. E_UNEXPECTED: not the one that must come now; E_NO_MEMORY. Memory grows with what has come,
+ * not with what was announced. */
 err_t snapshot_assembly_add(struct snapshot_assembly *assembly, const struct frame_chunk *chunk) MUST_USE;
 bool snapshot_assembly_complete(const struct snapshot_assembly *assembly);
 /* Forgets it; ready for the next. */

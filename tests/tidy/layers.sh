@@ -21,7 +21,7 @@ gm-agent:      base proto gm-agent
 
 # outside header, by its beginning: files that may include it
 homes='
-openssl/       proto/crypto/* cluster/raft_transport*
+openssl/       proto/crypto/* cluster/raft_transport* cluster/certs*
 raft.h         cluster/raft_node*
 raft/          cluster/raft_node*
 lmdb.h         storage/store*
