@@ -43,6 +43,13 @@ err_t netlink_link_set(struct netlink_route *netlink, uint32_t index, uint32_t m
 /* The only route of a table: everything out of the device, or everything delivered here (local). */
 err_t netlink_table_default(struct netlink_route *netlink, uint32_t table, uint32_t index,
                             bool local) MUST_USE;
+/* "look elsewhere for this prefix": the table does not decide it. Adding twice is fine. */
+err_t netlink_table_throw(struct netlink_route *netlink, uint32_t table, const struct prefix *prefix,
+                          bool add) MUST_USE;
+/* The IPv4 networks that a device is directly in: the kernel's own routes of the main table. *count is at
+ * most max. */
+err_t netlink_connected(struct netlink_route *netlink, uint32_t index, struct prefix *out, size_t max,
+                        size_t *count) MUST_USE;
 err_t netlink_table_flush(struct netlink_route *netlink, uint32_t table) MUST_USE;
 err_t netlink_rule_add(struct netlink_route *netlink, const struct route_rule *rule) MUST_USE;
 err_t netlink_rule_delete(struct netlink_route *netlink, const struct route_rule *rule) MUST_USE;

@@ -122,13 +122,65 @@ static err_t swap_rules(struct steer *steer, const struct route_rule *wanted, si
     return err;
 }
 
+static bool has_prefix(const struct prefix *list, size_t count, const struct prefix *prefix)
+{
+    for (size_t i = 0; i < count; i++)
+        if (prefix_equal(&list[i], prefix))
+            return true;
+    return false;
+}
+
+/* The LAN's own networks as they are now. A device that is gone has none. */
+static err_t find_locals(struct steer *steer, struct prefix out[STEER_LOCAL_MAX], size_t *count)
+{
+    *count = 0;
+    for (size_t i = 0; i < steer->config->lan_count; i++) {
+        struct link_info lan;
+        size_t found = 0;
+        err_t err = netlink_link_info(steer->netlink, steer->config->lan[i], &lan);
+        if (err == E_NOT_FOUND)
+            continue;
+        if (err == E_OK)
+            err =
+                netlink_connected(steer->netlink, lan.index, out + *count, STEER_LOCAL_MAX - *count, &found);
+        if (err != E_OK)
+            return err;
+        *count += found;
+    }
+    return E_OK;
+}
+
+static err_t apply_locals(struct steer *steer)
+{
+    struct prefix now[STEER_LOCAL_MAX];
+    size_t count = 0;
+    uint32_t table = steer->tables + STEER_TABLE_OUT;
+    err_t err = find_locals(steer, now, &count);
+    for (size_t i = 0; i < count && err == E_OK; i++)
+        err = netlink_table_throw(steer->netlink, table, &now[i], true);
+    for (size_t i = 0; i < steer->local_count && err == E_OK; i++) {
+        if (has_prefix(now, count, &steer->locals[i]))
+            continue;
+        err = netlink_table_throw(steer->netlink, table, &steer->locals[i], false);
+        if (err == E_NOT_FOUND)
+            err = E_OK;
+    }
+    if (err != E_OK)
+        return err;
+    memcpy(steer->locals, now, count * sizeof(now[0]));
+    steer->local_count = count;
+    return E_OK;
+}
+
 err_t steer_apply(struct steer *steer, const struct datapath_state *state)
 {
     struct route_rule *wanted = calloc(STEER_RULE_MAX, sizeof(*wanted));
     if (wanted == NULL)
         return E_NO_MEMORY;
     size_t count = steer_rules(steer->config, steer->tables, state, wanted);
-    err_t err = swap_rules(steer, wanted, count);
+    err_t err = apply_locals(steer);
+    if (err == E_OK)
+        err = swap_rules(steer, wanted, count);
     if (err == E_OK) {
         free(steer->rules);
         steer->rules = wanted;

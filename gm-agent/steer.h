@@ -2,8 +2,9 @@
  * Three tables of our own, chosen by the TUN's name:
  *   in     WAN, protocol 50, selector's addresses -> delivered here (raw ESP socket)
  *   guard  WAN, the rest of the selector          -> guard TUN: clear packets that must not pass
- *   out    each LAN device, the selector          -> TUN: to be encrypted
- * Decrypted packets come in on the TUN and match none of them; so does all that the machine itself sends. */
+ *   out    each LAN device, the selector          -> TUN: to be encrypted; but not what goes to a network
+ * that a LAN device is directly in (from one LAN to the other), which never crosses the WAN Decrypted packets
+ * come in on the TUN and match none of them; so does all that the machine itself sends. */
 #ifndef GM_AGENT_STEER_H
 #define GM_AGENT_STEER_H
 
@@ -12,6 +13,7 @@
 
 enum {
     STEER_RULE_MAX = POLICY_SELECTOR_MAX * (GM_LAN_MAX + 2),
+    STEER_LOCAL_MAX = 64,     /* networks of the LAN devices */
     STEER_PRIORITY_IN = 8480, /* ip rule preferences: behind local (0), before main (32766) */
     STEER_PRIORITY_GUARD = 8481,
     STEER_PRIORITY_OUT = 8482,
@@ -25,6 +27,8 @@ struct steer {
     uint32_t tables;          /* number of the first */
     struct route_rule *rules; /* STEER_RULE_MAX, heap */
     size_t count;
+    struct prefix locals[STEER_LOCAL_MAX];
+    size_t local_count;
 };
 
 /* Clears leftovers and fills the tables. lo, tun, guard: device indices. E_NO_MEMORY and those of

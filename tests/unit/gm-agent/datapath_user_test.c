@@ -415,6 +415,47 @@ static unsigned rules_of_ours(struct net *net, enum node node)
     return count;
 }
 
+/* Where the kernel of a node would send a packet. */
+static void assert_route(struct net *net, enum node node, const char *query, const char *want)
+{
+    char command[160], line[256] = "";
+    enter(net, node);
+    snprintf(command, sizeof(command), "ip route get %s", query);
+    FILE *f = popen(command, "r");
+    assert_non_null(f);
+    char *got = fgets(line, sizeof(line), f);
+    pclose(f);
+    if (got == NULL || strstr(line, want) == NULL)
+        fail_msg("ip route get %s: wanted \"%s\", got: %s", query, want, line);
+}
+
+static void the_kernel_is_told_exactly_what_to_lead_where(void **state)
+{
+    (void)state;
+    if (!can_do())
+        skip();
+    struct net *net = net_open();
+    enter(net, GM1);
+    run("ip link add lan1 type veth peer name lan1x && ip addr add 192.168.77.1/24 dev lan1 && ip link set "
+        "lan1 up && "
+        "ip link set lan1x up");
+    strcpy(net->config.lan[1], "lan1");
+    net->config.lan_count = 2;
+    apply(net, net->gm1, 1, &net->teks[0]);
+    assert_route(net, GM1, "192.168.14.10 from 192.168.13.10 iif lan0", "dev gdoi0 ");
+    assert_route(net, GM1, "192.168.77.10 from 192.168.13.10 iif lan0",
+                 "dev lan1 "); /* never crosses the WAN */
+    assert_route(net, GM1, "192.168.13.10 from 192.168.77.10 iif lan1", "dev lan0 ");
+    assert_route(net, GM1, "10.1.13.1 from 192.168.13.10 iif lan0", "dev wan0 "); /* not of the policy */
+    assert_route(net, GM1, "192.168.13.10 from 192.168.14.10 iif wan0 ipproto udp", "dev gdoi0g ");
+    assert_route(net, GM1, "192.168.13.10 from 192.168.14.10 iif gdoi0", "dev lan0 "); /* decrypted */
+    enter(net, GM1);
+    run("ip addr del 192.168.77.1/24 dev lan1");
+    apply(net, net->gm1, 1, &net->teks[0]);
+    assert_route(net, GM1, "192.168.77.10 from 192.168.13.10 iif lan0", "dev gdoi0 ");
+    net_close(net);
+}
+
 static void rules_and_routes_go_with_the_agent(void **state)
 {
     (void)state;
@@ -500,6 +541,7 @@ int main(void)
         cmocka_unit_test(without_a_key_nothing_leaves),
         cmocka_unit_test(clear_packets_from_the_wan_do_not_reach_the_hosts),
         cmocka_unit_test(what_policy_does_not_name_stays_clear),
+        cmocka_unit_test(the_kernel_is_told_exactly_what_to_lead_where),
         cmocka_unit_test(rules_and_routes_go_with_the_agent),
         cmocka_unit_test(leftovers_of_a_killed_agent_are_replaced),
         cmocka_unit_test(a_changed_policy_changes_the_rules),

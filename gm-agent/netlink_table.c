@@ -1,0 +1,131 @@
+/* netlink_table.c - routes of our own tables, and the kernel's own of the main table. */
+#include <string.h>
+
+#include "gm-agent/netlink_parts.h"
+
+static struct rtmsg *put_route(struct nlmsghdr *message, uint32_t table, uint8_t type)
+{
+    struct rtmsg *route = mnl_nlmsg_put_extra_header(message, sizeof(*route));
+    route->rtm_family = AF_INET;
+    route->rtm_table = RT_TABLE_UNSPEC;
+    route->rtm_protocol = NETLINK_ROUTE_PROTOCOL;
+    route->rtm_type = type;
+    route->rtm_scope = type == RTN_LOCAL     ? RT_SCOPE_HOST
+                       : type == RTN_UNICAST ? RT_SCOPE_LINK
+                                             : RT_SCOPE_UNIVERSE;
+    mnl_attr_put_u32(message, RTA_TABLE, table);
+    return route;
+}
+
+err_t netlink_table_default(struct netlink_route *netlink, uint32_t table, uint32_t index, bool local)
+{
+    uint8_t buffer[NETLINK_REQUEST_MAX] = {0};
+    struct nlmsghdr *message =
+        netlink_begin(netlink, buffer, RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
+    put_route(message, table, local ? RTN_LOCAL : RTN_UNICAST);
+    mnl_attr_put_u32(message, RTA_OIF, index);
+    return netlink_request(netlink, message);
+}
+
+err_t netlink_table_throw(struct netlink_route *netlink, uint32_t table, const struct prefix *prefix,
+                          bool add)
+{
+    uint8_t buffer[NETLINK_REQUEST_MAX] = {0};
+    uint16_t flags = add ? NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE : NLM_F_ACK;
+    struct nlmsghdr *message = netlink_begin(netlink, buffer, add ? RTM_NEWROUTE : RTM_DELROUTE, flags);
+    struct rtmsg *route = put_route(message, table, RTN_THROW);
+    route->rtm_dst_len = prefix->bits;
+    mnl_attr_put(message, RTA_DST, 4, prefix->addr.bytes);
+    return netlink_request(netlink, message);
+}
+
+enum { ROUTE_BATCH = 64 }; /* routes of one dump that are taken */
+
+struct found_route {
+    struct prefix prefix;
+    uint8_t type;
+};
+
+struct route_dump {
+    struct found_route routes[ROUTE_BATCH];
+    size_t count;
+};
+
+static int on_route(const struct nlmsghdr *message, void *context)
+{
+    struct route_dump *dump = context;
+    const struct rtmsg *route = mnl_nlmsg_get_payload(message);
+    const struct nlattr *attribute;
+    struct found_route found = {.type = route->rtm_type};
+    found.prefix.addr.family = AF_INET;
+    found.prefix.bits = route->rtm_dst_len;
+    if (message->nlmsg_type != RTM_NEWROUTE || route->rtm_family != AF_INET || route->rtm_dst_len > 32 ||
+        dump->count == ROUTE_BATCH)
+        return MNL_CB_OK;
+    mnl_attr_for_each(attribute, message, sizeof(*route))
+    {
+        if (mnl_attr_get_type(attribute) == RTA_DST && mnl_attr_get_payload_len(attribute) == 4)
+            memcpy(found.prefix.addr.bytes, mnl_attr_get_payload(attribute), 4);
+    }
+    dump->routes[dump->count++] = found;
+    return MNL_CB_OK;
+}
+
+/* The first ROUTE_BATCH routes of a table; index, type and protocol 0: any. The kernel filters. */
+static err_t dump_routes(struct netlink_route *netlink, uint32_t table, uint32_t index, uint8_t type,
+                         uint8_t protocol, struct route_dump *out)
+{
+    uint8_t buffer[NETLINK_REQUEST_MAX] = {0};
+    struct nlmsghdr *message = netlink_begin(netlink, buffer, RTM_GETROUTE, NLM_F_DUMP);
+    struct rtmsg *route = mnl_nlmsg_put_extra_header(message, sizeof(*route));
+    route->rtm_family = AF_INET;
+    route->rtm_protocol = protocol;
+    route->rtm_type = type;
+    mnl_attr_put_u32(message, RTA_TABLE, table);
+    if (index != 0)
+        mnl_attr_put_u32(message, RTA_OIF, index);
+    out->count = 0;
+    err_t err = netlink_talk(netlink, message, on_route, out);
+    return err == E_NOT_FOUND ? E_OK : err; /* a table that nobody used yet */
+}
+
+err_t netlink_connected(struct netlink_route *netlink, uint32_t index, struct prefix *out, size_t max,
+                        size_t *count)
+{
+    struct route_dump dump;
+    *count = 0;
+    err_t err = dump_routes(netlink, RT_TABLE_MAIN, index, RTN_UNICAST, RTPROT_KERNEL, &dump);
+    for (size_t i = 0; i < dump.count && err == E_OK && *count < max; i++)
+        if (dump.routes[i].prefix.bits != 0)
+            out[(*count)++] = dump.routes[i].prefix;
+    return err;
+}
+
+static err_t delete_route(struct netlink_route *netlink, uint32_t table, const struct found_route *found)
+{
+    uint8_t buffer[NETLINK_REQUEST_MAX] = {0};
+    struct nlmsghdr *message = netlink_begin(netlink, buffer, RTM_DELROUTE, NLM_F_ACK);
+    struct rtmsg *route = put_route(message, table, found->type);
+    route->rtm_scope = RT_SCOPE_NOWHERE; /* any */
+    route->rtm_protocol = RTPROT_UNSPEC;
+    route->rtm_dst_len = found->prefix.bits;
+    if (found->prefix.bits != 0)
+        mnl_attr_put(message, RTA_DST, 4, found->prefix.addr.bytes);
+    return netlink_request(netlink, message);
+}
+
+err_t netlink_table_flush(struct netlink_route *netlink, uint32_t table)
+{
+    struct route_dump dump;
+    for (unsigned looked = 0; looked < NETLINK_FLUSH_MAX; looked += ROUTE_BATCH) {
+        err_t err = dump_routes(netlink, table, 0, 0, 0, &dump);
+        if (err != E_OK || dump.count == 0)
+            return err;
+        for (size_t i = 0; i < dump.count; i++) {
+            err = delete_route(netlink, table, &dump.routes[i]);
+            if (err != E_OK && err != E_NOT_FOUND)
+                return err;
+        }
+    }
+    return E_LIMIT;
+}
