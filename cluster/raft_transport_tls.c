@@ -163,6 +163,8 @@ enum transport_reason transport_tls_reason(SSL *ssl)
     case SSL_R_TLSV1_ALERT_PROTOCOL_VERSION:
     case SSL_R_NO_PROTOCOLS_AVAILABLE:
         return REASON_TLS_VERSION;
+    case SSL_R_NO_APPLICATION_PROTOCOL:
+        return REASON_BAD_PROTOCOL;
     default:
         return reason > SSL_AD_REASON_OFFSET ? REASON_TLS_REFUSED
                                              : REASON_TLS_FAILED; /* an alert, or our own finding */
@@ -180,7 +182,7 @@ enum transport_reason transport_tls_peer(SSL *ssl, struct cert_name *out)
         return REASON_BAD_CERTIFICATE;
     SSL_get0_alpn_selected(ssl, &chosen, &chosen_len);
     if (chosen_len != ALPN_LEN - 1 || memcmp(chosen, alpn + 1, chosen_len) != 0)
-        return REASON_NOT_TLS;
+        return REASON_BAD_PROTOCOL;
     if (X509_check_ca(x509) != 0)
         return REASON_BAD_CERTIFICATE;
     return cert_x509_name(x509, out) == E_OK ? REASON_NONE : REASON_NO_NODE_NAME;
