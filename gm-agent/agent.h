@@ -20,6 +20,8 @@ enum {
     AGENT_LOG_LINES_MAX = 5, /* of refused rekeys, a second */
 };
 
+enum rekey_transport { REKEY_TRANSPORT_NONE, REKEY_TRANSPORT_UNICAST, REKEY_TRANSPORT_MULTICAST };
+
 enum agent_event_kind {
     AGENT_EVENT_START,
     AGENT_EVENT_TIMER,
@@ -92,6 +94,7 @@ struct agent {
     uint64_t registered_ms;
     uint64_t reregister_ms; /* before the keys end */
     bool announce;          /* say that the registration is installed */
+    enum rekey_transport transport;
 
     /* the phase-1 SA behind the latest registration: for DPD, Delete and our own Delete at the end */
     struct isakmp_sa idle_sa;
@@ -106,7 +109,6 @@ struct agent {
     uint16_t sid_bits;
     uint32_t sids[POLICY_SID_MAX];
     size_t sid_count;
-    uint16_t activation_s;
     bool apply_failed;
     uint64_t apply_retry_ms;
 

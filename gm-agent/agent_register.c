@@ -118,7 +118,6 @@ static err_t take_registration(struct agent *agent, uint64_t now_ms, struct agen
             rekey_listen_open(&agent->listen, &policy->kek, pull->seq, agent->config->accept_dialect, now_ms);
         if (err != E_OK)
             return err;
-        agent->listen.multicast = addr_is_multicast(&policy->rekey_dst.addr);
     } else {
         rekey_listen_drop(&agent->listen);
     }

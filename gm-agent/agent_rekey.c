@@ -27,13 +27,37 @@ bool agent_policy_usable(const struct agent *agent, const struct group_policy *p
     return err == E_OK;
 }
 
+static void note_transport(struct agent *agent, const struct group_policy *policy)
+{
+    bool multicast = addr_is_multicast(&policy->rekey_dst.addr);
+    enum rekey_transport now = multicast ? REKEY_TRANSPORT_MULTICAST : REKEY_TRANSPORT_UNICAST;
+    if (now == agent->transport)
+        return;
+    agent->transport = now;
+    if (multicast)
+        event(GM_REKEY_TRANS_2_MULTI, agent->config->group_name);
+    else
+        event(GM_REKEY_TRANS_2_UNI, agent->config->group_name);
+}
+
 void agent_take_policy(struct agent *agent, const struct group_policy *policy)
 {
     if (policy->selector_count != 0) {
         memcpy(agent->selectors, policy->selectors, sizeof(agent->selectors));
         agent->selector_count = policy->selector_count;
     }
-    agent->activation_s = policy->has_delays ? policy->activation_s : TEK_ACTIVATION_DEFAULT_S;
+    if (policy->has_kek)
+        note_transport(agent, policy);
+}
+
+bool agent_lacks_sid(const struct agent *agent)
+{
+    if (agent->sid_count != 0)
+        return false;
+    for (size_t i = 0; i < agent->teks.count; i++)
+        if (!agent->teks.entries[i].receive_only && tek_is_counter_mode(&agent->teks.entries[i].tek))
+            return true;
+    return false;
 }
 
 void agent_ack_flush(struct agent *agent, uint64_t now_ms, struct agent_effects *out)
@@ -111,6 +135,22 @@ static void refuse(struct agent *agent, const struct endpoint *from, const char 
               addr_format(&from->addr, source), why);
 }
 
+/* Keys that are gone, or that we may only receive on for want of a sender id (never pushed, RFC
+ * 6407 5.6.4.4), mean a new registration; not all members at once. Keys that are current make one that was
+ * due needless. */
+static void after_rekey(struct agent *agent, bool lost_kek, uint64_t now_ms)
+{
+    bool incomplete = lost_kek || tek_table_out(&agent->teks) == NULL || agent_lacks_sid(agent);
+    if (!incomplete) {
+        agent->next_round_ms = TIME_NEVER;
+        agent->failed_rounds = 0;
+    } else if (!registration_active(&agent->reg)) {
+        event(GM_RE_REGISTER, agent->config->group_name);
+        agent->reregister_ms = TIME_NEVER;
+        agent_round_at(agent, now_ms + agent_random(agent, AGENT_DELETE_JITTER_MS + 1), now_ms);
+    }
+}
+
 static void install(struct agent *agent, const struct endpoint *from, struct bytes datagram,
                     const struct push_received *message, uint64_t now_ms, struct agent_effects *out)
 {
@@ -139,15 +179,7 @@ static void install(struct agent *agent, const struct endpoint *from, struct byt
     announce(agent, from, message, now_ms);
     queue_ack(agent, from, false, now_ms);
     agent_plan_reregistration(agent, now_ms);
-    bool keyless = (had_kek && !agent->listen.active) || tek_table_out(&agent->teks) == NULL;
-    if (keyless && !registration_active(&agent->reg)) {
-        event(GM_RE_REGISTER, agent->config->group_name);
-        agent->reregister_ms = TIME_NEVER;
-        agent_round_at(agent, now_ms + agent_random(agent, AGENT_DELETE_JITTER_MS + 1), now_ms);
-    } else if (!keyless) {
-        agent->next_round_ms = TIME_NEVER; /* the keys are current again: no need to ask for them */
-        agent->failed_rounds = 0;
-    }
+    after_rekey(agent, had_kek && !agent->listen.active, now_ms);
     out->apply = true;
 }
 

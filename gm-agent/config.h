@@ -33,7 +33,7 @@ struct gm_datapath_config {
     size_t lan_count;
     char tun[GM_DEVICE_MAX]; /* xfrm: only tells several agents of one machine apart */
     struct addr anchor;      /* xfrm: IPv4 address of nobody, the tunnel's far end as the kernel sees it */
-    uint32_t mtu; /* bytes; 0: WAN MTU less the ESP overhead */
+    uint32_t mtu;            /* bytes; 0: WAN MTU less the ESP overhead */
 };
 
 struct gm_config {

@@ -20,7 +20,6 @@ struct rekey_listen {
     struct push_member member;
     uint64_t expires_ms; /* of the KEK, monotonic */
     uint64_t installed_ms;
-    bool multicast;
     /* The push that was taken last, and its acknowledgement: for repeats, also when it replaced the KEK. */
     uint8_t last_push[ISAKMP_MESSAGE_MAX];
     size_t last_push_len;

@@ -163,8 +163,8 @@ static void add_member(struct text *t, const struct status_view *view)
     add(t, "       Last rekey from       : %s\n",
         agent->stats.last_rekey_ms != 0 ? addr_format(&agent->stats.last_rekey_from.addr, from) : "0.0.0.0");
     add(t, "       Last rekey seq num    : %u\n", agent->stats.last_rekey_seq);
-    add(t, "       %s rekey received: %u\n", agent->listen.multicast ? "Multicast" : "Unicast",
-        agent->stats.rekeys);
+    add(t, "       %s rekey received: %u\n",
+        agent->transport == REKEY_TRANSPORT_MULTICAST ? "Multicast" : "Unicast", agent->stats.rekeys);
     add(t, "       Rekey ACKs sent       : %u\n", agent->stats.acks);
     add(t, "       Rekey Rcvd(hh:mm:ss)  : ");
     add_clock(t, agent->stats.last_rekey_ms, view->now_ms);
@@ -210,7 +210,8 @@ static void add_kek(struct text *t, const struct status_view *view)
         add(t, "    none\n\n");
         return;
     }
-    add(t, "    Rekey Transport Type     : %s\n", listen->multicast ? "Multicast" : "Unicast");
+    add(t, "    Rekey Transport Type     : %s\n",
+        view->agent->transport == REKEY_TRANSPORT_MULTICAST ? "Multicast" : "Unicast");
     add(t, "    Lifetime (secs)          : %" PRIu64 "\n", status_left_s(listen->expires_ms, view->now_ms));
     add(t, "    Encrypt Algorithm        : %s\n", kek->cipher == CIPHER_3DES_CBC ? "3DES" : "AES");
     add(t, "    Key Size                 : %zu\n", cipher_key_len(kek->cipher) * 8);
@@ -266,7 +267,8 @@ static void add_gdoi(struct text *t, const struct status_view *view)
 static void add_rekey(struct text *t, const struct status_view *view)
 {
     const struct agent *agent = view->agent;
-    add(t, "Group %s (%s)\n", agent->config->group_name, agent->listen.multicast ? "Multicast" : "Unicast");
+    add(t, "Group %s (%s)\n", agent->config->group_name,
+        agent->transport == REKEY_TRANSPORT_MULTICAST ? "Multicast" : "Unicast");
     add(t, "    Number of Rekeys received (cumulative)       : %u\n", agent->stats.rekeys);
     add(t, "    Number of Rekeys received after registration : %u\n", agent->stats.rekeys_since);
     add(t, "    Number of Rekey Acks sent                    : %u\n", agent->stats.acks);

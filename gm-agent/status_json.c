@@ -52,7 +52,8 @@ static json_t *kek(const struct status_view *view)
         snprintf(spi + 2 * i, 3, "%02x", listen->member.kek.spi[i]);
     return json_pack("{s:s, s:I, s:I, s:b, s:b}", "spi", spi, "remaining_s",
                      (json_int_t)status_left_s(listen->expires_ms, view->now_ms), "seq",
-                     (json_int_t)listen->member.last_seq, "multicast", listen->multicast, "ack_requested",
+                     (json_int_t)listen->member.last_seq, "multicast",
+                     view->agent->transport == REKEY_TRANSPORT_MULTICAST, "ack_requested",
                      listen->member.kek.ack != KEK_ACK_NONE);
 }
 

@@ -108,8 +108,8 @@ static const struct tek *longest_of(const struct group_policy *policy)
 {
     const struct tek *longest = NULL;
     for (size_t i = 0; i < policy->tek_count; i++)
-        if (longest == NULL || policy->teks[i].lifetime_s > longest->lifetime_s)
-            longest = &policy->teks[i];
+        if (longest == NULL || policy->teks[i].lifetime_s >= longest->lifetime_s)
+            longest = &policy->teks[i]; /* of equals the last: servers name the newest there */
     return longest;
 }
 
@@ -119,20 +119,20 @@ void tek_table_register(struct tek_table *table, const struct group_policy *poli
     const struct tek *longest = longest_of(policy);
     if (longest == NULL)
         return; /* keys for rekeys only: what we have stays */
+    uint64_t atd_ms = activation_ms(policy);
     for (size_t i = 0; i < table->count; i++)
         table->entries[i].receive_only = true;
     for (size_t i = 0; i < policy->tek_count; i++) {
         const struct tek *tek = &policy->teks[i];
         bool waits = tek == longest && policy->tek_count > 1;
-        uint64_t from = now_ms + (waits ? activation_ms(policy) : 0);
-        bool new_key = put(table, tek, from, now_ms);
+        bool is_new = put(table, tek, now_ms + (waits ? atd_ms : 0), now_ms);
         struct tek_entry *entry = find(table, tek->spi);
-        if (!new_key && entry->send_from_ms > from)
-            entry->send_from_ms = from;
-        /* A key that sent already goes on: it is not what the others are waiting for. Equal times leave the
-         * choice to the lifetime. */
-        if (!new_key && !waits)
-            entry->send_from_ms = from;
+        /* A key that we had goes on at its pace: one that is waiting waits, those that are active are equal,
+         * so that the lifetime decides between them. */
+        if (!is_new && entry->send_from_ms <= now_ms)
+            entry->send_from_ms = now_ms;
+        else if (!is_new && entry->send_from_ms > now_ms + atd_ms)
+            entry->send_from_ms = now_ms + atd_ms;
     }
     keep_others(table, longest->spi, find(table, longest->spi)->send_from_ms, deactivation_ms(policy));
     tek_table_advance(table, now_ms);

@@ -5,6 +5,7 @@
 static void it_registers_and_gets_policy_and_keys(void **state)
 {
     (void)state;
+    uint64_t unicast = event_count(EV_GM_REKEY_TRANS_2_UNI);
     uint64_t complete = event_count(EV_GM_REGS_COMPL),
              installed = event_count(EV_GM_INSTALL_POLICIES_SUCCESS);
     struct world *w = world_open(1, 1);
@@ -17,6 +18,7 @@ static void it_registers_and_gets_policy_and_keys(void **state)
     assert_int_equal(w->out_spi, 0x1001);
     assert_int_equal(w->selector_count, 2);
     assert_int_equal(event_count(EV_GM_REGS_COMPL), complete + 1);
+    assert_int_equal(event_count(EV_GM_REKEY_TRANS_2_UNI), unicast + 1);
     assert_int_equal(event_count(EV_GM_INSTALL_POLICIES_SUCCESS), installed + 1);
     world_close(w);
 }

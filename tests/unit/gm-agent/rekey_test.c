@@ -383,6 +383,28 @@ static void a_policy_that_we_cannot_do_is_refused_whole(void **state)
     world_close(w);
 }
 
+static void a_counter_mode_key_by_rekey_makes_it_register_for_a_sender_id(void **state)
+{
+    (void)state;
+    struct world *w = world_registered(37);
+    assert_int_equal(w->sid_count, 0);
+    struct tek next = world_gcm_tek(w, 0x2002, 3600);
+    struct bytes push = world_rekey(w, &next, push_buffer);
+    w->policy.teks[w->policy.tek_count++] = next;
+    w->policy.sid_bits = 8;
+    world_push(w, push);
+    world_run(w, 100);
+    assert_int_equal(w->acks.count, 1);
+    assert_int_equal(w->out_spi, 0x1001);
+    world_run(w, AGENT_DELETE_JITTER_MS + 1000); /* before ATD has passed */
+    assert_int_equal(w->ks[0].registered, 2);
+    assert_int_equal(w->sid_count, 1);
+    assert_int_equal(w->out_spi, 0x1001);
+    world_run(w, 15000);
+    assert_int_equal(w->out_spi, 0x2002);
+    world_close(w);
+}
+
 static void a_rekey_in_time_puts_off_the_registration(void **state)
 {
     (void)state;
@@ -481,6 +503,7 @@ int main(void)
         cmocka_unit_test(one_deleted_key_of_two_needs_no_registration),
         cmocka_unit_test(deletes_and_new_keys_in_one_push_replace),
         cmocka_unit_test(a_policy_that_we_cannot_do_is_refused_whole),
+        cmocka_unit_test(a_counter_mode_key_by_rekey_makes_it_register_for_a_sender_id),
         cmocka_unit_test(a_rekey_in_time_puts_off_the_registration),
         cmocka_unit_test(the_same_kek_told_again_does_not_take_the_sequence_back),
         cmocka_unit_test(jitter_delays_the_acknowledgement_and_a_newer_push_does_not_lose_it),

@@ -159,6 +159,24 @@ static void a_registration_in_the_middle_of_a_rollover_keeps_its_pace(void **sta
     assert_int_equal(out_at(&t, 11000), 2);
 }
 
+static void of_equal_lives_the_one_that_waits_still_waits(void **state)
+{
+    (void)state;
+    struct tek_table t = {0};
+    struct group_policy p = policy(10, 20);
+    add(&p, 1, 3600);
+    tek_table_register(&t, &p, 0);
+    p.tek_count = 0;
+    add(&p, 2, 3600);
+    tek_table_rekey(&t, &p, 1000);
+    struct group_policy both = policy(10, 20);
+    add(&both, 2, 3600);
+    add(&both, 1, 3600);
+    tek_table_register(&t, &both, 3000);
+    assert_int_equal(out_at(&t, 10999), 1);
+    assert_int_equal(out_at(&t, 11000), 2);
+}
+
 static void the_table_is_bounded_and_drops_what_ends_first(void **state)
 {
     (void)state;
@@ -204,6 +222,7 @@ int main(void)
         cmocka_unit_test(one_spi_with_another_key_is_another_key),
         cmocka_unit_test(a_registration_keeps_what_it_does_not_list_for_receiving_only),
         cmocka_unit_test(a_registration_in_the_middle_of_a_rollover_keeps_its_pace),
+        cmocka_unit_test(of_equal_lives_the_one_that_waits_still_waits),
         cmocka_unit_test(the_table_is_bounded_and_drops_what_ends_first),
         cmocka_unit_test(the_next_change_is_never_in_the_past),
     };
