@@ -227,9 +227,8 @@ static size_t send_all(struct udp *udp, struct mmsghdr *messages, size_t count)
         if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS)
             return at;
         struct msghdr *refused = &messages[at].msg_hdr;
-        bool own_source = refused->msg_controllen != 0 && (errno == EADDRNOTAVAIL || errno == EINVAL);
-        if (own_source) {
-            refused->msg_control = NULL; /* not an address of this machine: any will do */
+        if (refused->msg_controllen != 0) { /* perhaps no address of this machine: any will do */
+            refused->msg_control = NULL;
             refused->msg_controllen = 0;
             continue;
         }
