@@ -121,7 +121,8 @@ static bool note_table(const struct nlmsghdr *message, void *context)
 {
     struct table_change *change = context;
     const struct nlattr *attribute;
-    if (message->nlmsg_len < NLMSG_HDRLEN + sizeof(struct nfgenmsg))
+    if (message->nlmsg_len < NLMSG_HDRLEN + sizeof(struct nfgenmsg) ||
+        message->nlmsg_len % NLMSG_ALIGNTO != 0)
         return true;
     mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
     {

@@ -242,6 +242,8 @@ err_t nft_parse_counter(struct nft_counter *out, const struct nlmsghdr *message)
         return E_UNEXPECTED;
     if (message->nlmsg_len < NLMSG_HDRLEN + sizeof(struct nfgenmsg))
         return E_TRUNCATED;
+    if (message->nlmsg_len % NLMSG_ALIGNTO != 0)
+        return E_BAD_LENGTH;
     mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
     {
         uint16_t type = mnl_attr_get_type(attribute);

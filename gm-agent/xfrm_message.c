@@ -90,7 +90,6 @@ struct nlmsghdr *xfrm_build_sa(uint8_t buffer[XFRM_MESSAGE_MAX], uint32_t seq, c
 {
     struct nlmsghdr *message = begin(buffer, XFRM_MSG_NEWSA, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, seq);
     struct xfrm_usersa_info *info = mnl_nlmsg_put_extra_header(message, sizeof(*info));
-    info->sel.family = AF_INET;
     memcpy(&info->id.daddr.a4, sa->dst, 4);
     memcpy(&info->saddr.a4, sa->src, 4);
     info->id.spi = htonl(sa->spi);
@@ -264,6 +263,8 @@ static err_t check_frame(const struct nlmsghdr *message, size_t fixed)
 {
     if (message->nlmsg_len < NLMSG_HDRLEN + NLMSG_ALIGN(fixed))
         return E_TRUNCATED;
+    if (message->nlmsg_len % NLMSG_ALIGNTO != 0)
+        return E_BAD_LENGTH; /* the kernel pads the last one too; libmnl would look beyond it */
     const uint8_t *end = (const uint8_t *)message + message->nlmsg_len;
     const struct nlattr *attribute;
     const uint8_t *reached = (const uint8_t *)message + NLMSG_HDRLEN + NLMSG_ALIGN(fixed);
@@ -280,10 +281,12 @@ err_t xfrm_parse_sa(struct xfrm_sa *out, struct xfrm_sa_usage *usage, const stru
     memset(usage, 0, sizeof(*usage));
     if (message->nlmsg_type != XFRM_MSG_NEWSA)
         return E_UNEXPECTED;
-    const struct xfrm_usersa_info *info = mnl_nlmsg_get_payload(message);
-    err_t err = check_frame(message, sizeof(*info));
+    struct xfrm_usersa_info copy,
+        *info = &copy; /* in a dump it stands at any multiple of 4, and has 64-bit parts */
+    err_t err = check_frame(message, sizeof(copy));
     if (err != E_OK)
         return err;
+    memcpy(&copy, mnl_nlmsg_get_payload(message), sizeof(copy));
     if (info->family != AF_INET || info->id.proto != IPPROTO_ESP || info->mode != XFRM_MODE_TUNNEL)
         return E_UNEXPECTED;
     memcpy(out->src, &info->saddr.a4, 4);
@@ -327,10 +330,11 @@ err_t xfrm_parse_policy(struct xfrm_policy *out, const struct nlmsghdr *message)
     memset(out, 0, sizeof(*out));
     if (message->nlmsg_type != XFRM_MSG_NEWPOLICY)
         return E_UNEXPECTED;
-    const struct xfrm_userpolicy_info *info = mnl_nlmsg_get_payload(message);
-    err_t err = check_frame(message, sizeof(*info));
+    struct xfrm_userpolicy_info copy, *info = &copy;
+    err_t err = check_frame(message, sizeof(copy));
     if (err != E_OK)
         return err;
+    memcpy(&copy, mnl_nlmsg_get_payload(message), sizeof(copy));
     if (info->sel.family != AF_INET || info->sel.prefixlen_s > 32 || info->sel.prefixlen_d > 32)
         return E_UNEXPECTED;
     out->dir = info->dir;

@@ -1,0 +1,322 @@
+/* The XFRM back end on the real kernel, in a network namespace of this process: policies and rules are really
+ * there, change at once and go away again. ESP itself is not needed for that; where the kernel has none, keys
+ * are refused and protected traffic is dropped. Skipped without the privileges. */
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "gm-agent/datapath.h"
+#include "gm-agent/datapath_xfrm.h"
+#include "tests/unit/gm-agent/xfrm_fixture.h"
+
+enum { OUTPUT_MAX = 65536, DEADLINE_MS = 5000 };
+
+static struct fixture f;
+static struct gm_datapath_config config;
+static struct datapath *dp;
+static int home = -1;
+static char output[OUTPUT_MAX];
+
+/* What a command prints, both streams. */
+static const char *run(const char *command)
+{
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    size_t len = fread(output, 1, sizeof(output) - 1, pipe);
+    output[len] = '\0';
+    pclose(pipe);
+    return output;
+}
+
+static bool has(const char *command, const char *text)
+{
+    return strstr(run(command), text) != NULL;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    if (unshare(CLONE_NEWNET) != 0 ||
+        system("ip link add wan type veth peer name w && ip link add lan type veth peer name lan_far && "
+               "ip link set wan up && ip link set w up && ip link set lan up && ip addr add 100.64.1.1/24 "
+               "dev wan && "
+               "nft list ruleset && ip xfrm policy") != 0) {
+        print_message("skipped: no privileges for a network namespace, or no ip, nft, veth\n");
+        skip();
+    }
+    fixture_init(&f);
+    memset(&config, 0, sizeof(config));
+    config.backend = GM_BACKEND_XFRM;
+    config.anchor = addr_v4(100, 127, 0, 1);
+    memcpy(config.wan, "wan", 4);
+    memcpy(config.lan[0], "lan", 4);
+    config.lan_count = 1;
+    memcpy(config.tun, "gdoi0", 6);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    if (dp != NULL)
+        dp->ops->close(dp);
+    dp = NULL;
+    assert_int_equal(setns(home, CLONE_NEWNET), 0);
+    close(home);
+    return 0;
+}
+
+static void open_it(void)
+{
+    const char *why = NULL;
+    err_t err = datapath_open(&config, &dp, &why);
+    if (err != E_OK)
+        fail_msg("%s: %s", why, err_text(err));
+}
+
+static void no_keys(void)
+{
+    f.state.in_count = 0;
+    f.state.out = NULL;
+}
+
+static err_t apply(const char **why)
+{
+    *why = NULL;
+    return dp->ops->apply(dp, &f.state, why);
+}
+
+static void apply_ok(void)
+{
+    const char *why;
+    err_t err = apply(&why);
+    if (err != E_OK)
+        fail_msg("%s: %s", why, err_text(err));
+}
+
+/* Lets the back end handle what the kernel tells, until the text is there. */
+static bool becomes(const char *command, const char *text)
+{
+    int fds[DATAPATH_FD_MAX];
+    size_t count = dp->ops->fds(dp, fds);
+    for (int waited = 0; waited < DEADLINE_MS; waited += 50) {
+        struct pollfd polls[DATAPATH_FD_MAX];
+        for (size_t i = 0; i < count; i++)
+            polls[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+        if (poll(polls, count, 50) > 0)
+            for (size_t i = 0; i < count; i++)
+                if (polls[i].revents != 0)
+                    dp->ops->ready(dp, fds[i]);
+        if (has(command, text))
+            return true;
+    }
+    return false;
+}
+
+static void without_keys_the_selectors_drop(void **state)
+{
+    (void)state;
+    no_keys();
+    open_it();
+    apply_ok();
+    assert_true(
+        has("ip xfrm policy list dir out", "src 10.0.0.0/8 dst 10.0.0.0/8 dev wan \n\tdir out action block"));
+    assert_true(has("ip xfrm policy list dir fwd", "dev lan"));
+    assert_true(has("ip route show 100.127.0.1", "dev wan"));
+    assert_true(has("ip neigh show dev wan", "100.127.0.1"));
+}
+
+/* nft(8) reads back what it could not have written. */
+static void the_rules_are_as_meant(void **state)
+{
+    static const char *const rules[] = {
+        "iifname \"wan\" esp spi @spis ip daddr set 100.64.1.1 notrack",
+        "ip protocol esp ip daddr 100.127.0.1 meta mark != 0x00000000 meta mark & 0x000000f0 != 0x000000e0",
+        "ip saddr set meta priority ip daddr set meta mark",
+        "meta priority set ip saddr meta mark set ip daddr",
+        "meta mark & 0x000000f0 == 0x000000e0 @nh,96,32 set meta priority @nh,128,32 set meta mark",
+        "counter name \"not_ipsec\" drop",
+        "counter name \"leak\" drop",
+        "oifname \"wan\" ip protocol != esp rt ipsec missing jump leaving",
+        "type route hook output priority -400",
+        "hook egress device \"wan\"",
+        "tcp option maxseg size set",
+    };
+    (void)state;
+    no_keys();
+    open_it();
+    apply_ok();
+    run("nft list ruleset");
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+        if (strstr(output, rules[i]) == NULL)
+            fail_msg("not found: %s\nin:\n%s", rules[i], output);
+}
+
+static void all_is_gone_after_the_end(void **state)
+{
+    (void)state;
+    no_keys();
+    open_it();
+    apply_ok();
+    dp->ops->close(dp);
+    dp = NULL;
+    assert_string_equal(
+        run("ip xfrm policy; ip xfrm state; nft list ruleset; ip route show 100.127.0.1; ip neigh"), "");
+}
+
+static void other_peoples_entries_stay(void **state)
+{
+    (void)state;
+    run("ip xfrm policy add src 1.0.0.0/8 dst 2.0.0.0/8 dir out action block priority 7; nft add table ip "
+        "mine");
+    no_keys();
+    open_it();
+    apply_ok();
+    dp->ops->close(dp);
+    dp = NULL;
+    assert_true(has("ip xfrm policy", "1.0.0.0/8"));
+    assert_true(has("nft list ruleset", "table ip mine"));
+}
+
+static void a_changed_policy_replaces_the_old_one(void **state)
+{
+    (void)state;
+    no_keys();
+    open_it();
+    apply_ok();
+    f.selectors[0] = fixture_selector("172.16.0.0/12", "172.16.0.0/12");
+    apply_ok();
+    assert_false(has("ip xfrm policy; nft list ruleset", "10.0.0.0/8"));
+    assert_true(has("ip xfrm policy", "172.16.0.0/12"));
+    assert_true(has("nft list ruleset", "172.16.0.0/12"));
+}
+
+static void what_others_flush_is_put_back(void **state)
+{
+    (void)state;
+    no_keys();
+    open_it();
+    apply_ok();
+    run("ip xfrm policy flush");
+    assert_true(becomes("ip xfrm policy", "action block"));
+    run("nft flush ruleset");
+    assert_true(becomes("nft list ruleset", "counter name \"leak\" drop"));
+    run("nft flush chain ip quorate_gdoi0 guard");
+    assert_true(becomes("nft list ruleset", "jump leaving"));
+}
+
+/* As a killed agent leaves it: the next one finds it and changes nothing. */
+static void a_restart_takes_over(void **state)
+{
+    char before[OUTPUT_MAX];
+    (void)state;
+    no_keys();
+    open_it();
+    apply_ok();
+    memcpy(before, run("ip -o xfrm policy"), sizeof(before));
+    struct datapath *killed = dp;
+    open_it();
+    apply_ok();
+    assert_string_equal(run("ip -o xfrm policy"), before);
+    assert_true(has("nft list ruleset", "counter name \"leak\" drop"));
+    killed->ops->close(killed); /* only for its memory; it takes all away, which the other one notices */
+    assert_true(becomes("ip xfrm policy; nft list ruleset", "counter name \"leak\" drop"));
+}
+
+/* Either the kernel has ESP and takes the keys, or it has none and everything protected is dropped. */
+static void keys_are_taken_or_traffic_is_dropped(void **state)
+{
+    const char *why;
+    (void)state;
+    open_it();
+    err_t err = apply(&why);
+    if (err == E_OK) {
+        assert_true(has("ip xfrm state", "spi 0x00001000"));
+        assert_true(has("ip xfrm policy list dir out", "spi 0x00001000"));
+    } else {
+        assert_err(err, E_UNSUPPORTED);
+        assert_non_null(why);
+        assert_true(has("ip xfrm policy list dir out", "action block"));
+        assert_true(has("nft list ruleset", "counter name \"leak\" drop"));
+    }
+}
+
+static void a_protected_packet_is_dropped_and_counted(void **state)
+{
+    (void)state;
+    no_keys();
+    run("ip addr add 10.1.0.1/24 dev lan; ip link set lan_far up; ip route add 10.2.0.0/16 via 100.64.1.254");
+    open_it();
+    apply_ok();
+    assert_int_equal(dp->ops->counters(dp)[DP_NO_KEY].count, 0);
+    assert_true(has("ping -c 1 -W 1 -I 10.1.0.1 10.2.0.1 2>&1", " 0 received"));
+    assert_true(dp->ops->counters(dp)[DP_NO_KEY].count > 0);
+}
+
+static void a_missing_device_is_named(void **state)
+{
+    const char *why = NULL;
+    (void)state;
+    memcpy(config.wan, "nope", 5);
+    assert_err(datapath_open(&config, &dp, &why), E_NOT_FOUND);
+    assert_non_null(strstr(why, "WAN"));
+    assert_null(dp);
+}
+
+static void counter_mode_and_ipv6_are_refused(void **state)
+{
+    static struct group_policy policy;
+    const char *why = NULL;
+    (void)state;
+    open_it();
+    policy.tek_count = 1;
+    policy.teks[0].suite = (struct esp_suite){ESP_AES_GCM_16, 256, AUTH_NONE};
+    policy.selector_count = 1;
+    policy.selectors[0] = fixture_selector("10.0.0.0/8", "10.0.0.0/8");
+    assert_err(dp->ops->check(&policy, &why), E_UNSUPPORTED);
+    assert_non_null(strstr(why, "AES-GCM"));
+    policy.teks[0].suite = (struct esp_suite){ESP_AES_CBC, 256, AUTH_HMAC_SHA256};
+    assert_ok(dp->ops->check(&policy, &why));
+    policy.selectors[0] = fixture_selector("2001:db8::/32", "2001:db8::/32");
+    assert_err(dp->ops->check(&policy, &why), E_UNSUPPORTED);
+}
+
+static void xfrm_stat_is_summed_by_meaning(void **state)
+{
+    struct xfrm_stat stat;
+    (void)state;
+    xfrm_stat_parse(
+        &stat,
+        "XfrmInError                 \t1\nXfrmInNoPols            \t3\nXfrmInTmplMismatch      \t4\n"
+        "XfrmOutPolBlock         \t5\nXfrmOutNoStates 6\nXfrmOutStateSeqError    \t7\nXfrmOutErrorX 9");
+    assert_int_equal(stat.in_no_policy, 7);
+    assert_int_equal(stat.out_blocked, 11);
+    assert_int_equal(stat.out_error, 7);
+    xfrm_stat_parse(&stat, "");
+    assert_int_equal(stat.in_no_policy, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(without_keys_the_selectors_drop),
+        TEST(the_rules_are_as_meant),
+        TEST(all_is_gone_after_the_end),
+        TEST(other_peoples_entries_stay),
+        TEST(a_changed_policy_replaces_the_old_one),
+        TEST(what_others_flush_is_put_back),
+        TEST(a_restart_takes_over),
+        TEST(keys_are_taken_or_traffic_is_dropped),
+        TEST(a_protected_packet_is_dropped_and_counted),
+        TEST(a_missing_device_is_named),
+        TEST(counter_mode_and_ipv6_are_refused),
+        cmocka_unit_test(xfrm_stat_is_summed_by_meaning),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
