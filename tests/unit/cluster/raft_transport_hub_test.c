@@ -66,7 +66,8 @@ static void on_message(void *context, const uint8_t id[NODE_ID_LEN], uint8_t kin
         assert_ok(hub_set_peers(side->hub, 0, NULL, 0));
 }
 
-static void on_snapshot(void *context, const uint8_t id[NODE_ID_LEN], uint64_t index, struct bytes message, struct bytes stream)
+static void on_snapshot(void *context, const uint8_t id[NODE_ID_LEN], uint64_t index, struct bytes message,
+                        struct bytes stream)
 {
     (void)id, (void)index, (void)message, (void)stream;
     ((struct side *)context)->snapshots++;
@@ -95,7 +96,8 @@ static void certify(struct pair *p, int i)
     memcpy(p->sides[i].self.id, name.node_id, NODE_ID_LEN);
     assert_ok(cert_key_make(&p->keys[i]));
     assert_ok(cert_request_make(p->keys[i], &name, request, &len));
-    assert_ok(cert_issue(p->ca_key, p->ca, (struct bytes){request, len}, &name, &rng_system, wall_s, 30, &p->certs[i]));
+    assert_ok(cert_issue(p->ca_key, p->ca, (struct bytes){request, len}, &name, &rng_system, wall_s, 30,
+                         &p->certs[i]));
     strcpy(p->sides[i].self.host, "node");
     p->sides[i].self.port = (uint16_t)(i + 1);
 }
@@ -450,7 +452,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_pair_stays_up_for_an_hour_of_silence, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cut_is_noticed_by_both_and_healed, setup, teardown),
         cmocka_unit_test_setup_teardown(dials_back_off_with_jitter_up_to_a_bound, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_dial_without_an_answer_ends_with_the_handshake_timer, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_dial_without_an_answer_ends_with_the_handshake_timer, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(our_own_sleep_is_not_the_peers_silence, setup, teardown),
         cmocka_unit_test_setup_teardown(keys_are_updated_on_a_long_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(a_handler_may_remove_the_peer_whose_message_it_got, setup, teardown),

@@ -59,7 +59,8 @@ static void keep_text(void *context, const struct event_record *record)
         memcpy(last_text, record->text, sizeof(last_text));
 }
 
-/* The stranger is refused for the reason: once, with an event, without getting in, and the connection goes. */
+/* The stranger is refused for the reason: once, with an event, without getting in, and the connection goes.
+ */
 static void expect_refusal(struct house *h, struct stranger *s, enum transport_reason reason)
 {
     uint64_t events = event_count(EV_PEER_REFUSED);
@@ -137,7 +138,8 @@ static void a_certificate_of_another_authority_is_refused(void **state)
 static void the_authority_itself_is_no_node(void **state)
 {
     struct house *h = *state;
-    refuse_guise(h, &(struct guise){.cert = h->net.authority.ca, .key = h->net.authority.key}, REASON_BAD_CERTIFICATE);
+    refuse_guise(h, &(struct guise){.cert = h->net.authority.ca, .key = h->net.authority.key},
+                 REASON_BAD_CERTIFICATE);
 }
 
 static void an_expired_certificate_is_refused(void **state)
@@ -193,13 +195,15 @@ static void a_node_of_another_cluster_is_refused(void **state)
 static void tls_1_2_is_refused(void **state)
 {
     struct house *h = *state;
-    refuse_guise(h, &(struct guise){.cert = h->cert, .key = h->key, .version = TLS1_2_VERSION}, REASON_TLS_VERSION);
+    refuse_guise(h, &(struct guise){.cert = h->cert, .key = h->key, .version = TLS1_2_VERSION},
+                 REASON_TLS_VERSION);
 }
 
 static void another_protocol_over_the_right_certificate_is_refused(void **state)
 {
     struct house *h = *state;
-    refuse_guise(h, &(struct guise){.cert = h->cert, .key = h->key, .alpn = "\x08http/1.1"}, REASON_BAD_PROTOCOL);
+    refuse_guise(h, &(struct guise){.cert = h->cert, .key = h->key, .alpn = "\x08http/1.1"},
+                 REASON_BAD_PROTOCOL);
 }
 
 static void no_protocol_name_is_refused(void **state)
@@ -256,7 +260,8 @@ static void the_higher_id_may_not_call(void **state)
 static void plain_tcp_is_refused(void **state)
 {
     struct house *h = *state;
-    static const char words[][32] = {"GET / HTTP/1.1\r\n\r\n", "\x01\x00\x00\x00\x00\x00\x00\x00 raft", "SSH-2.0-OpenSSH_9.2\r\n"};
+    static const char words[][32] = {"GET / HTTP/1.1\r\n\r\n", "\x01\x00\x00\x00\x00\x00\x00\x00 raft",
+                                     "SSH-2.0-OpenSSH_9.2\r\n"};
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         int fd = stranger_connect(port_of(h));
         assert_true(write(fd, words[i], 18) == 18);
@@ -306,7 +311,8 @@ static void a_certificate_without_a_hello_is_refused_after_the_handshake_timer(v
     stranger_close(&s);
 }
 
-static void hello_words(struct house *h, uint16_t version, uint8_t cluster, uint64_t epoch, enum transport_reason reason)
+static void hello_words(struct house *h, uint16_t version, uint8_t cluster, uint64_t epoch,
+                        enum transport_reason reason)
 {
     uint8_t buf[128];
     struct frame_hello hello = {.version = version, .epoch = epoch};

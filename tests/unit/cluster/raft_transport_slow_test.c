@@ -166,9 +166,11 @@ static void an_older_connection_that_comes_late_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_slow_reader_costs_bounded_memory_and_the_oldest_messages, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_slow_reader_costs_bounded_memory_and_the_oldest_messages, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_peer_that_falls_silent_is_lost, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_newer_connection_of_a_node_takes_the_place_of_the_older, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_newer_connection_of_a_node_takes_the_place_of_the_older, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(an_older_connection_that_comes_late_is_refused, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* raft_transport_stranger.h - somebody on the cluster port who is not one of us, or behaves badly: a plain socket with OpenSSL of its
- * own on it. It never blocks; the test calls stranger_step beside the loop. */
+/* raft_transport_stranger.h - somebody on the cluster port who is not one of us, or behaves badly: a plain
+ * socket with OpenSSL of its own on it. It never blocks; the test calls stranger_step beside the loop. */
 #ifndef TESTS_UNIT_CLUSTER_RAFT_TRANSPORT_STRANGER_H
 #define TESTS_UNIT_CLUSTER_RAFT_TRANSPORT_STRANGER_H
 
@@ -39,7 +39,8 @@ struct guise {
 
 static inline int stranger_connect(uint16_t port)
 {
-    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in sa = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
     assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
@@ -60,7 +61,9 @@ static inline void stranger_open(struct stranger *s, uint16_t port, const struct
     if (guise->alpn == NULL)
         assert_int_equal(SSL_CTX_set_alpn_protos(s->context, (const uint8_t *)"\x0equorate-peer/1", 15), 0);
     else if (guise->alpn[0] != '\0')
-        assert_int_equal(SSL_CTX_set_alpn_protos(s->context, (const uint8_t *)guise->alpn, (unsigned)strlen(guise->alpn)), 0);
+        assert_int_equal(
+            SSL_CTX_set_alpn_protos(s->context, (const uint8_t *)guise->alpn, (unsigned)strlen(guise->alpn)),
+            0);
     if (guise->cert != NULL) {
         assert_int_equal(SSL_CTX_use_certificate(s->context, guise->cert->x509), 1);
         assert_int_equal(SSL_CTX_use_PrivateKey(s->context, guise->key->pkey), 1);
@@ -168,15 +171,15 @@ static inline void stranger_step(struct stranger *s)
 }
 
 /* Runs loop and stranger until the condition holds. */
-#define run_with(net, s, condition)                                                                                                \
-    do {                                                                                                                           \
-        uint64_t limit_ = now_ms() + WAIT_MS;                                                                                      \
-        while (!(condition)) {                                                                                                     \
-            if (now_ms() > limit_)                                                                                                 \
-                fail_msg("waited in vain for %s", #condition);                                                                     \
-            stranger_step(s);                                                                                                      \
-            uv_run(&(net)->loop, UV_RUN_ONCE);                                                                                     \
-        }                                                                                                                          \
+#define run_with(net, s, condition)                                                                          \
+    do {                                                                                                     \
+        uint64_t limit_ = now_ms() + WAIT_MS;                                                                \
+        while (!(condition)) {                                                                               \
+            if (now_ms() > limit_)                                                                           \
+                fail_msg("waited in vain for %s", #condition);                                               \
+            stranger_step(s);                                                                                \
+            uv_run(&(net)->loop, UV_RUN_ONCE);                                                               \
+        }                                                                                                    \
     } while (0)
 
 #endif
