@@ -5,7 +5,7 @@
  *   4 payloads for an informational message     5 time passes (first octet, in 100 ms)
  *   6 an acknowledgement's payloads under the right KEK   7 a rekey */
 #define RIG_PLAIN
-#include "tests/unit/server/rig.h"
+#include "tests/unit/server/member.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,16 +1,7 @@
 /* abuse_test.c - what strangers and broken peers send: floods, garbage, refused exchanges, disorder, and our
  * own lack of memory. */
 #include "proto/ike/informational.h"
-#include "tests/unit/server/rig.h"
-
-static uint64_t event_base[EVENT_COUNT];
-
-static void events_mark(void)
-{
-    for (int i = 0; i < EVENT_COUNT; i++)
-        event_base[i] = event_count((enum event_id)i);
-}
-#define events_since(name) (event_count(EV_##name) - event_base[EV_##name])
+#include "tests/unit/server/member.h"
 
 /* Message 1 of a peer at 10.2.a.b, whose range has a key. */
 static void hello_from(struct rig *rig, uint8_t a, uint8_t b, uint8_t *buf, size_t cap, struct bytes *out)

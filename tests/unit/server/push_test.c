@@ -1,7 +1,7 @@
 /* push_test.c - one rekey to many: pacing, loss, silence, joiners; the run alone, without the core around it.
  */
 #include "server/rekey_push.h"
-#include "tests/unit/server/rig.h"
+#include "tests/unit/server/member.h"
 
 enum { MANY = 3000 };
 
