@@ -284,6 +284,28 @@ err_t raft_node_timeout(struct raft_node *node, uint64_t now_ms, struct raft_nod
     return raft_node_step(node, now_ms, &event, update);
 }
 
+/* Fourth rule, found by simulation: a late or repeated append that begins before our log does. For one from
+ * index 1 libraft skips the check of the entry before it, takes the entries for new ones and appends them at
+ * the end. All up to our snapshot is committed, so every leader has it as we do: the message is cut to begin
+ * behind the snapshot. A deposed leader's is refused by its term. */
+static void cut_append(const struct raft_node *node, struct raft_append_entries *m)
+{
+    uint64_t covered = node->snapshot.index;
+    if (m->prev_log_index >= covered || m->prev_log_index >= node->log.first)
+        return;
+    uint64_t skip = covered - m->prev_log_index;
+    if (skip >= m->n_entries) {
+        if (m->n_entries > 0)
+            raft_free(m->entries[0].batch);
+        m->n_entries = 0;
+    } else {
+        m->entries += skip;
+        m->n_entries -= (unsigned)skip;
+    }
+    m->prev_log_index = covered;
+    m->prev_log_term = node->snapshot.term;
+}
+
 err_t raft_node_receive(struct raft_node *node, uint64_t now_ms, uint64_t from, struct bytes body,
                         struct bytes snapshot, struct raft_node_update *update)
 {
@@ -308,6 +330,8 @@ err_t raft_node_receive(struct raft_node *node, uint64_t now_ms, uint64_t from, 
         raft_message_close(&message); /* the disk is behind: the peer sends it again */
         return E_LIMIT;
     }
+    if (append)
+        cut_append(node, &message.append_entries);
     err = raft_node_step(node, now_ms, &event, update);
     raft_free(entries); /* the array; libraft or take_entries had the batch */
     return err;

@@ -34,7 +34,8 @@ static inline struct sim_write *new_write(struct world *w, struct sim_node *n)
     CHECK(w, n->write_count < WRITE_MAX);
     struct sim_write *write = calloc(1, sizeof(*write));
     uint64_t after = n->write_count > 0 ? n->writes[n->write_count - 1]->done_ms : w->now_ms;
-    write->done_ms = (after > w->now_ms ? after : w->now_ms) + sim_below(w, 1 + (w->calm ? 2 : 30));
+    write->done_ms =
+        (after > w->now_ms ? after : w->now_ms) + sim_below(w, 1 + (w->calm ? 2 : w->disk_ms[n->at]));
     n->writes[n->write_count++] = write;
     return write;
 }

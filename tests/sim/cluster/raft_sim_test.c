@@ -128,7 +128,7 @@ static void deliver(struct world *w, size_t at)
 static void fault(struct world *w)
 {
     struct sim_node *n = w->nodes[sim_below(w, w->count)];
-    switch (sim_below(w, 4)) {
+    switch (sim_below(w, 5)) {
     case 0:
         if (n->up)
             crash(w, n);
@@ -140,6 +140,9 @@ static void fault(struct world *w)
         return;
     case 2:
         memset(w->cut, 0, sizeof(w->cut));
+        return;
+    case 3: /* a disk so slow that leaders change while a write is on its way */
+        w->disk_ms[n->at] = sim_chance(w, 50) ? 30 : 100 + sim_below(w, 1500);
         return;
     default:
         w->loss_percent = sim_below(w, 11);
@@ -209,6 +212,8 @@ static struct world *make_world(uint64_t seed, unsigned count)
     w->count = count;
     w->delay_ms = 5;
     for (unsigned i = 0; i < count; i++)
+        w->disk_ms[i] = 30;
+    for (unsigned i = 0; i < count; i++)
         ids[i] = 101 + i;
     CHECK_OK(w, raft_node_bootstrap(ids, count, &conf, &conf_len));
     for (unsigned i = 0; i < count; i++) {
@@ -264,13 +269,23 @@ struct totals {
     unsigned long acks, crashes, elections, installs, rekeys;
 };
 
+/* Net and disks are healthy from now on: everything must come together. */
+static void calm_down(struct world *w)
+{
+    w->calm = true;
+    w->delay_ms = 3;
+    memset(w->cut, 0, sizeof(w->cut));
+    for (unsigned i = 0; i < w->count; i++) {
+        for (size_t k = 0; k < w->nodes[i]->write_count; k++)
+            w->nodes[i]->writes[k]->done_ms = w->now_ms + 1;
+    }
+}
+
 static uint64_t run_seed(uint64_t seed, unsigned nodes, struct totals *t)
 {
     struct world *w = make_world(seed, nodes);
     run_until(w, 1000 + STORM_MS);
-    w->calm = true;
-    w->delay_ms = 3;
-    memset(w->cut, 0, sizeof(w->cut));
+    calm_down(w);
     run_until(w, 1000 + STORM_MS + CALM_MS);
     /* The last proposals settle. */
     for (int i = 0; i < 2000; i++) {

@@ -21,7 +21,7 @@ enum {
     NODE_MAX = 3,
     LOG_MAX = 4000,
     NET_MAX = 4096,
-    WRITE_MAX = 256,
+    WRITE_MAX = 2048,
     SPI_MAX = LOG_MAX,
     ACK_MAX = LOG_MAX,
     SIM_ELECTION_MS = 300,
@@ -104,6 +104,7 @@ struct world {
     struct sim_message net[NET_MAX];
     size_t net_count;
     unsigned loss_percent, dup_percent, delay_ms;
+    uint32_t disk_ms[NODE_MAX]; /* a write takes up to so long */
     bool cut[NODE_MAX][NODE_MAX];
     bool calm; /* no more faults: everything must come together */
     uint64_t leader_of_term[LOG_MAX];
