@@ -1,0 +1,48 @@
+# branch.sh - three branches and a key server: sites 1 and 2 with the kernel's IPsec, site 3 with the user data path.
+. /suite/lib.sh
+
+netlab_up 3 1
+netlab_psk > /dev/null
+netlab_ksd_conf 1 aes256-sha256 6 60 # a new TEK every 3 s
+for i in 1 2 3; do netlab_gm_conf $i 10.1.11.2; done
+use_xfrm 1
+use_xfrm 2
+netlab_capture wire wan any
+netlab_start ksd1 ks1 ksd -c "$NETLAB_DIR/ksd1.conf"
+for i in 1 2 3; do start_gm $i; done
+for i in 1 2 3; do check "site $i is registered" netlab_wait 40 netlab_registered $i; done
+[ "$failed" = 0 ] || { suite_end; exit; }
+
+for pair in '1 2' '2 1' '1 3' '3 1' '2 3' '3 2'; do
+    check "ping ${pair/ / to }" pings $pair
+done
+check "a site itself is reached from another" bash -c ". /suite/lib.sh; netlab_in h1 ping -q -c 2 -W 2 192.168.14.1 | grep -q ' 0% packet loss'"
+check "a host reaches its own router in clear" bash -c ". /suite/lib.sh; netlab_in h1 ping -q -c 2 -W 2 192.168.13.1 | grep -q ' 0% packet loss'"
+check "fragments of 3000 octets pass between kernels" pings 1 2 2 -s 3000
+check "fragments of 3000 octets pass to the user data path" pings 1 3 2 -s 3000
+
+ping_start roll12 1 2 1500 0.01
+ping_start roll31 3 1 1500 0.01
+check "five more rollovers at site 1" netlab_wait 60 log_at_least gm1 SA_TEK_UPDATED 5
+check "pings end" netlab_wait 40 ping_ended roll12
+check "no packet lost from 1 to 2 over rollovers" ping_lost_none roll12
+netlab_wait 20 ping_ended roll31
+check "no packet lost from 3 to 1 over rollovers" ping_lost_none roll31
+ip netns exec q-gm1 ip -s xfrm state | grep -E 'proto esp|integrity' | head -n 8
+
+ping_start kill12 1 2 600 0.02
+netlab_stop gm1 KILL
+start_gm 1
+check "a killed agent registers again" netlab_wait 20 bash -c ". /suite/lib.sh; [ \$(grep -c GM_REGS_COMPL $NETLAB_DIR/gm1.log) -ge 2 ]"
+check "it took over what was there" log_at_least gm1 'taken over' 1
+netlab_wait 30 ping_ended kill12
+check "no packet lost while the agent was killed" ping_lost_none kill12
+
+netlab_stop wire
+echo "ESP packets of 1 to 2: $(esp_packets wire 1 2), of 3 to 1: $(esp_packets wire 3 1); in clear: $(clear_packets wire)"
+check "ESP carries the hosts' addresses" [ "$(esp_packets wire 1 2)" -gt 1000 ]
+check "nothing protected was seen in clear on the WAN" [ "$(clear_packets wire)" = 0 ]
+check "nothing was sent to the anchor" [ "$(netlab_count "$NETLAB_DIR/wire.pcap" 'host 100.127.0.1')" = 0 ]
+check "encrypted packets are counted" counter_above 1 encaps 1000
+check "decrypted packets are counted" counter_above 2 decaps 1000
+suite_end

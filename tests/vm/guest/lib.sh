@@ -1,0 +1,42 @@
+# lib.sh - what the suites inside the VM share. Sourced by them.
+NETLAB=q
+NETLAB_DIR=/tmp/lab
+NETLAB_BIN=/usr/bin
+. /suite/netlab.sh
+passed=0
+failed=0
+
+check() { # check TEXT COMMAND...
+    local text=$1
+    shift
+    if "$@" > /tmp/check.log 2>&1; then passed=$((passed + 1)); echo "ok - $text"
+    else failed=$((failed + 1)); echo "NOT OK - $text"; head -c 600 /tmp/check.log; fi
+}
+not() { ! "$@"; }
+
+suite_end() {
+    if [ "$failed" != 0 ]; then
+        for log in "$NETLAB_DIR"/*.log; do echo "--- $log"; tail -n 25 "$log"; done
+    fi
+    netlab_down
+    echo "$passed passed, $failed failed"
+}
+
+# use_xfrm N: this site uses the kernel's IPsec.
+use_xfrm() { sed -i 's/backend = "user"/backend = "xfrm"/' "$NETLAB_DIR/gm$1.conf"; }
+start_gm() { netlab_start "gm$1" "gm$1" gm-agent -c "$NETLAB_DIR/gm$1.conf"; }
+host() { echo "192.168.$((12 + $1)).10"; }
+# pings FROM TO [COUNT]: all answered.
+pings() { netlab_in "h$1" ping -q -c "${3:-3}" -i 0.1 -W 2 "${@:4}" "$(host "$2")" | grep -q ' 0% packet loss'; }
+log_count() { grep -Ec "$2" "$NETLAB_DIR/$1.log"; }
+log_at_least() { [ "$(log_count "$1" "$2")" -ge "$3" ]; }
+# ping_start NAME FROM TO COUNT INTERVAL; ping_lost_none NAME
+ping_start() { netlab_start "$1" "h$2" ping -q -i "$5" -c "$4" -W 3 "$(host "$3")"; }
+ping_ended() { grep -q 'packet loss' "$NETLAB_DIR/$1.log"; }
+ping_lost_none() { grep 'packet loss' "$NETLAB_DIR/$1.log"; grep -q ' 0% packet loss' "$NETLAB_DIR/$1.log" && ! grep -q duplicates "$NETLAB_DIR/$1.log"; }
+# counter N NAME: of a site's data path.
+counter() { gm-agent -c "$NETLAB_DIR/gm$1.conf" show crypto ipsec sa json | grep -A1 "\"$2\"" | grep -o '"count": [0-9]*' | grep -o '[0-9]*'; }
+counter_above() { [ "$(counter "$1" "$2")" -gt "$3" ]; }
+# Packets of protected hosts in a capture of the WAN that are not ESP.
+clear_packets() { netlab_count "$NETLAB_DIR/$1.pcap" 'src net 192.168.0.0/16 and dst net 192.168.0.0/16 and not ip proto 50'; }
+esp_packets() { netlab_count "$NETLAB_DIR/$1.pcap" "ip proto 50 and src host $(host "$2") and dst host $(host "$3")"; }
