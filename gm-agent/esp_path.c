@@ -229,7 +229,8 @@ enum esp_verdict esp_path_guard(struct esp_path *path, struct bytes raw, struct 
     if (ip_packet_decode(&packet, raw) != E_OK)
         return ESP_IGNORE;
     take_addresses(note, &packet);
-    if (esp_path_protects(path, &packet) || hides_ports(&packet))
+    /* Without a policy yet, rules of the last run led it here, and they knew why. */
+    if (path->selector_count == 0 || esp_path_protects(path, &packet) || hides_ports(&packet))
         return drop(path, DP_NOT_IPSEC, note);
     esp_path_count(path, DP_BYPASS, packet.src, packet.dst);
     return ESP_PASS;

@@ -40,9 +40,12 @@ void netlink_route_close(struct netlink_route *netlink);       /* NULL is fine *
 /* All return E_OK, E_PERMISSION, E_NOT_FOUND (no such device or entry), E_EXISTS, E_TIMEOUT or E_IO. */
 err_t netlink_link_info(struct netlink_route *netlink, const char *name, struct link_info *out) MUST_USE;
 err_t netlink_link_set(struct netlink_route *netlink, uint32_t index, uint32_t mtu, bool up) MUST_USE;
-/* The only route of a table: everything out of the device, or everything delivered here (local). */
+/* The route of a table: everything out of the device, or everything delivered here (local). */
 err_t netlink_table_default(struct netlink_route *netlink, uint32_t table, uint32_t index,
                             bool local) MUST_USE;
+/* The last route of a table: what no other one takes is refused. It stays when a device, and the route
+ * through it, are gone: a member that was killed does not open the way for clear packets. */
+err_t netlink_table_stop(struct netlink_route *netlink, uint32_t table) MUST_USE;
 /* "look elsewhere for this prefix": the table does not decide it. Adding twice is fine. */
 err_t netlink_table_throw(struct netlink_route *netlink, uint32_t table, const struct prefix *prefix,
                           bool add) MUST_USE;
@@ -51,8 +54,13 @@ err_t netlink_table_throw(struct netlink_route *netlink, uint32_t table, const s
 err_t netlink_connected(struct netlink_route *netlink, uint32_t index, struct prefix *out, size_t max,
                         size_t *count) MUST_USE;
 err_t netlink_table_flush(struct netlink_route *netlink, uint32_t table) MUST_USE;
+/* Only what netlink_table_throw put there. */
+err_t netlink_table_flush_throws(struct netlink_route *netlink, uint32_t table) MUST_USE;
 err_t netlink_rule_add(struct netlink_route *netlink, const struct route_rule *rule) MUST_USE;
 err_t netlink_rule_delete(struct netlink_route *netlink, const struct route_rule *rule) MUST_USE;
+/* Our rules that lead into tables first..last, whoever left them; at most max. */
+err_t netlink_rules_find(struct netlink_route *netlink, uint32_t first, uint32_t last, struct route_rule *out,
+                         size_t max, size_t *count) MUST_USE;
 /* Deletes our rules that lead into tables first..last, whoever left them. */
 err_t netlink_rules_flush(struct netlink_route *netlink, uint32_t first, uint32_t last) MUST_USE;
 bool route_rule_equal(const struct route_rule *a, const struct route_rule *b);

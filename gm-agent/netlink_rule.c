@@ -4,6 +4,8 @@
 
 #include "gm-agent/netlink_parts.h"
 
+enum { RULE_BATCH = 64 }; /* rules that one pass of a flush deletes */
+
 static void put_rule(struct nlmsghdr *message, const struct route_rule *rule)
 {
     struct fib_rule_hdr *header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
@@ -41,9 +43,10 @@ err_t netlink_rule_delete(struct netlink_route *netlink, const struct route_rule
     return netlink_request(netlink, message);
 }
 
-struct flush {
+struct rule_dump {
     uint32_t first, last;
-    struct route_rule rules[64];
+    struct route_rule *out;
+    size_t max;
     size_t count;
 };
 
@@ -80,31 +83,40 @@ static void read_rule(const struct nlmsghdr *message, struct route_rule *out, ui
 
 static int on_rule(const struct nlmsghdr *message, void *context)
 {
-    struct flush *flush = context;
+    struct rule_dump *dump = context;
     struct route_rule rule;
     uint8_t protocol = 0;
-    if (message->nlmsg_type != RTM_NEWRULE || flush->count == sizeof(flush->rules) / sizeof(flush->rules[0]))
+    if (message->nlmsg_type != RTM_NEWRULE || dump->count == dump->max)
         return MNL_CB_OK;
     read_rule(message, &rule, &protocol);
-    if (protocol == NETLINK_ROUTE_PROTOCOL && rule.table >= flush->first && rule.table <= flush->last)
-        flush->rules[flush->count++] = rule;
+    if (protocol == NETLINK_ROUTE_PROTOCOL && rule.table >= dump->first && rule.table <= dump->last)
+        dump->out[dump->count++] = rule;
     return MNL_CB_OK;
+}
+
+err_t netlink_rules_find(struct netlink_route *netlink, uint32_t first, uint32_t last, struct route_rule *out,
+                         size_t max, size_t *count)
+{
+    struct rule_dump dump = {first, last, out, max, 0};
+    uint8_t buffer[NETLINK_REQUEST_MAX] = {0};
+    struct nlmsghdr *message = netlink_begin(netlink, buffer, RTM_GETRULE, NLM_F_DUMP);
+    struct fib_rule_hdr *header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
+    header->family = AF_INET;
+    err_t err = netlink_talk(netlink, message, on_rule, &dump);
+    *count = dump.count;
+    return err;
 }
 
 err_t netlink_rules_flush(struct netlink_route *netlink, uint32_t first, uint32_t last)
 {
-    struct flush flush = {.first = first, .last = last};
-    for (size_t looked = 0; looked < NETLINK_FLUSH_MAX; looked += flush.count) {
-        uint8_t buffer[NETLINK_REQUEST_MAX] = {0};
-        struct nlmsghdr *message = netlink_begin(netlink, buffer, RTM_GETRULE, NLM_F_DUMP);
-        struct fib_rule_hdr *header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
-        header->family = AF_INET;
-        flush.count = 0;
-        err_t err = netlink_talk(netlink, message, on_rule, &flush);
-        if (err != E_OK || flush.count == 0)
+    struct route_rule found[RULE_BATCH];
+    for (size_t looked = 0; looked < NETLINK_FLUSH_MAX; looked += RULE_BATCH) {
+        size_t count = 0;
+        err_t err = netlink_rules_find(netlink, first, last, found, RULE_BATCH, &count);
+        if (err != E_OK || count == 0)
             return err;
-        for (size_t i = 0; i < flush.count; i++) {
-            err = netlink_rule_delete(netlink, &flush.rules[i]);
+        for (size_t i = 0; i < count; i++) {
+            err = netlink_rule_delete(netlink, &found[i]);
             if (err != E_OK && err != E_NOT_FOUND)
                 return err;
         }

@@ -3,6 +3,8 @@
 
 #include "gm-agent/netlink_parts.h"
 
+enum { STOP_METRIC = 1000 }; /* behind every other route */
+
 static struct rtmsg *put_route(struct nlmsghdr *message, uint32_t table, uint8_t type)
 {
     struct rtmsg *route = mnl_nlmsg_put_extra_header(message, sizeof(*route));
@@ -24,6 +26,16 @@ err_t netlink_table_default(struct netlink_route *netlink, uint32_t table, uint3
         netlink_begin(netlink, buffer, RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
     put_route(message, table, local ? RTN_LOCAL : RTN_UNICAST);
     mnl_attr_put_u32(message, RTA_OIF, index);
+    return netlink_request(netlink, message);
+}
+
+err_t netlink_table_stop(struct netlink_route *netlink, uint32_t table)
+{
+    uint8_t buffer[NETLINK_REQUEST_MAX] = {0};
+    struct nlmsghdr *message =
+        netlink_begin(netlink, buffer, RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
+    put_route(message, table, RTN_PROHIBIT);
+    mnl_attr_put_u32(message, RTA_PRIORITY, STOP_METRIC);
     return netlink_request(netlink, message);
 }
 
@@ -114,11 +126,11 @@ static err_t delete_route(struct netlink_route *netlink, uint32_t table, const s
     return netlink_request(netlink, message);
 }
 
-err_t netlink_table_flush(struct netlink_route *netlink, uint32_t table)
+static err_t flush(struct netlink_route *netlink, uint32_t table, uint8_t type)
 {
     struct route_dump dump;
     for (unsigned looked = 0; looked < NETLINK_FLUSH_MAX; looked += ROUTE_BATCH) {
-        err_t err = dump_routes(netlink, table, 0, 0, 0, &dump);
+        err_t err = dump_routes(netlink, table, 0, type, 0, &dump);
         if (err != E_OK || dump.count == 0)
             return err;
         for (size_t i = 0; i < dump.count; i++) {
@@ -128,4 +140,14 @@ err_t netlink_table_flush(struct netlink_route *netlink, uint32_t table)
         }
     }
     return E_LIMIT;
+}
+
+err_t netlink_table_flush(struct netlink_route *netlink, uint32_t table)
+{
+    return flush(netlink, table, RTN_UNSPEC);
+}
+
+err_t netlink_table_flush_throws(struct netlink_route *netlink, uint32_t table)
+{
+    return flush(netlink, table, RTN_THROW);
 }

@@ -58,11 +58,30 @@ size_t steer_rules(const struct gm_datapath_config *config, uint32_t tables,
     return count;
 }
 
-static err_t clear_leftovers(struct steer *steer)
+static err_t clear_all(struct steer *steer)
 {
     err_t err = netlink_rules_flush(steer->netlink, steer->tables, steer->tables + STEER_TABLE_COUNT - 1);
     for (uint32_t i = 0; i < STEER_TABLE_COUNT && err == E_OK; i++)
         err = netlink_table_flush(steer->netlink, steer->tables + i);
+    return err;
+}
+
+static err_t fill_tables(struct steer *steer, uint32_t lo, uint32_t tun, uint32_t guard)
+{
+    const uint32_t in = steer->tables + STEER_TABLE_IN;
+    const uint32_t clear = steer->tables + STEER_TABLE_GUARD;
+    const uint32_t out = steer->tables + STEER_TABLE_OUT;
+    err_t err = netlink_table_flush_throws(steer->netlink, out);
+    if (err == E_OK)
+        err = netlink_table_stop(steer->netlink, clear);
+    if (err == E_OK)
+        err = netlink_table_stop(steer->netlink, out);
+    if (err == E_OK)
+        err = netlink_table_default(steer->netlink, in, lo, true);
+    if (err == E_OK)
+        err = netlink_table_default(steer->netlink, clear, guard, false);
+    if (err == E_OK)
+        err = netlink_table_default(steer->netlink, out, tun, false);
     return err;
 }
 
@@ -76,13 +95,12 @@ err_t steer_open(struct steer *steer, struct netlink_route *netlink, const struc
     steer->rules = calloc(STEER_RULE_MAX, sizeof(*steer->rules));
     if (steer->rules == NULL)
         return E_NO_MEMORY;
-    err_t err = clear_leftovers(steer);
+    err_t err = fill_tables(steer, lo, tun, guard);
+    /* A killed agent's rules stay in force until there is a policy: what it protected is dropped meanwhile,
+     * not sent in clear. */
     if (err == E_OK)
-        err = netlink_table_default(netlink, steer->tables + STEER_TABLE_IN, lo, true);
-    if (err == E_OK)
-        err = netlink_table_default(netlink, steer->tables + STEER_TABLE_GUARD, guard, false);
-    if (err == E_OK)
-        err = netlink_table_default(netlink, steer->tables + STEER_TABLE_OUT, tun, false);
+        err = netlink_rules_find(netlink, steer->tables, steer->tables + STEER_TABLE_COUNT - 1, steer->rules,
+                                 STEER_RULE_MAX, &steer->count);
     if (err != E_OK)
         steer_close(steer);
     return err;
@@ -196,7 +214,7 @@ void steer_close(struct steer *steer)
     if (steer->rules == NULL)
         return;
     /* What the flush cannot do now, the next start does. */
-    if (clear_leftovers(steer) != E_OK)
+    if (clear_all(steer) != E_OK)
         steer->count = 0;
     free(steer->rules);
     memset(steer, 0, sizeof(*steer));

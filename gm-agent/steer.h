@@ -31,8 +31,8 @@ struct steer {
     size_t local_count;
 };
 
-/* Clears leftovers and fills the tables. lo, tun, guard: device indices. E_NO_MEMORY and those of
- * netlink_route.h. */
+/* Fills the tables, and takes over the rules that a killed agent left: they hold until the first policy. lo,
+ * tun, guard: device indices. E_NO_MEMORY and those of netlink_route.h. */
 err_t steer_open(struct steer *steer, struct netlink_route *netlink, const struct gm_datapath_config *config,
                  uint32_t lo, uint32_t tun, uint32_t guard) MUST_USE;
 /* New rules first, then the old ones go: no moment without protection. On an error the new ones go again. */

@@ -489,6 +489,7 @@ static void leftovers_of_a_killed_agent_are_replaced(void **state)
     run("ip rule add iif lan0 pref 8400 lookup 77"); /* somebody else's */
     run("ip route add local default dev lo table %u proto 84", table + STEER_TABLE_IN);
     net->gm1 = open_member(net, GM1);
+    assert_route(net, GM1, "192.168.200.10 from 192.168.13.10 iif lan0", "dev gdoi0 "); /* dropped there */
     apply(net, net->gm1, 1, &net->teks[0]);
     assert_int_equal(rules_of_ours(net, GM1), 3);
     enter(net, GM1);

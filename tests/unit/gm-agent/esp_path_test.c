@@ -494,6 +494,9 @@ static void clear_packets_from_the_wan_are_dropped_unless_policy_lets_them_be_cl
     packet(clear, "192.168.13.10", "192.168.14.10", 17, 5000, 6001, 100);
     assert_int_equal(esp_path_guard(&a->path, (struct bytes){clear, 100}, &note), ESP_PASS);
     assert_int_equal(counted(a, DP_NOT_IPSEC), 1);
+    g.selector_count = 0; /* before the first policy: rules of the last run led it here */
+    side_apply(a, &g, NULL, 1);
+    assert_int_equal(esp_path_guard(&a->path, (struct bytes){clear, 100}, &note), ESP_DROP);
     side_close(a);
 }
 

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# The member as a process: exit codes, privileges, status socket, a dead server in its list, clear, kill -9, the end.
+set -u
+E2E=qgm
+. "$(dirname "$0")/../lib/e2e.sh"
+
+gm_exit() { "$NETLAB_BIN/gm-agent" "$@" > "$NETLAB_DIR/out" 2>&1; echo $?; }
+ask() { "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm1.conf" "$@"; }
+pid_of() { cat "$NETLAB_DIR/$1.pid"; }
+rules() { ip -n "$NETLAB-gm1" rule list | grep -c '^848[0-9]:'; }
+has_line() { grep -Eq "$2" "$NETLAB_DIR/$1.log"; }
+registrations() { ask show crypto gdoi gm json | jq .member.registrations; }
+registered_twice() { [ "$(registrations)" = 2 ]; }
+sends() { ask show crypto gdoi json | jq -e '[.teks[] | select(.sends)] | length == 1' > /dev/null; }
+
+e2e_start 7200 86400
+
+# Configuration.
+sed 's/"user"/"magic"/' "$NETLAB_DIR/gm1.conf" > "$NETLAB_DIR/bad.conf"
+chmod 600 "$NETLAB_DIR/bad.conf"
+check "a wrong configuration ends with 2" [ "$(gm_exit -c "$NETLAB_DIR/bad.conf" -t)" = 2 ]
+check "and names file, line and what was expected" grep -Eq "^$NETLAB_DIR/bad.conf:6: .*user" "$NETLAB_DIR/out"
+check "a good one with 0" [ "$(gm_exit -c "$NETLAB_DIR/gm1.conf" -t)" = 0 ]
+check "no file: 2" [ "$(gm_exit -c "$NETLAB_DIR/none.conf")" = 2 ]
+check "nobody at the socket: 1" [ "$(gm_exit -s "$NETLAB_DIR/none.sock" show crypto gdoi)" = 1 ]
+check "an unknown command: 1" [ "$(gm_exit -s "$NETLAB_DIR/gm1.sock" show crypto nothing)" = 1 ]
+
+# The running one.
+check "the socket is private" [ "$(stat -c %a "$NETLAB_DIR/gm1.sock")" = 600 ]
+check "only network capabilities are left" grep -q '^CapPrm:.0000000000003000$' "/proc/$(pid_of gm1)/status"
+check "show crypto gdoi" bash -c "'$NETLAB_BIN/gm-agent' -s '$NETLAB_DIR/gm1.sock' show crypto gdoi | grep -q 'Registered with       : 10.1.11.2'"
+netlab_in h1 ping -q -c 5 -i 0.05 -W 3 192.168.14.10 > /dev/null
+check "show crypto ipsec sa counts" [ "$(ask show crypto ipsec sa json | jq .counters.encaps.count)" -ge 5 ]
+check "and as text" bash -c "'$NETLAB_BIN/gm-agent' -s '$NETLAB_DIR/gm1.sock' show crypto ipsec sa | grep -Eq '#pkts encaps: [1-9]'"
+
+# A rekey on request, acknowledged.
+netlab_ksctl 1 rekey G1 > /dev/null
+check "a rekey comes" netlab_wait 10 has_line gm1 'GM_RECV_REKEY.* from 10.1.11.2 to 10.1.13.2 with seq # 1'
+check "and is acknowledged" netlab_wait 5 bash -c "[ \$('$NETLAB_BIN/gm-agent' -s '$NETLAB_DIR/gm1.sock' show crypto gdoi gm rekey json | jq .rekeys.acks_sent) -ge 1 ]"
+
+# Clear.
+ask clear crypto gdoi > /dev/null
+check "clear registers again" netlab_wait 10 registered_twice
+check "and it sends again" netlab_wait 5 sends
+check "the event is there" has_line gm1 GM_CLEAR_REGISTER
+check "hosts answer each other again" netlab_in h1 ping -q -c 5 -i 0.1 -W 3 192.168.14.10
+
+# Killed and started again: what it left is replaced.
+before=$(rules)
+netlab_stop gm1 KILL
+check "a killed one leaves its rules: nothing goes out in clear" [ "$(rules)" = "$before" ]
+netlab_capture wan2 wan gm1
+netlab_in h1 ping -q -c 3 -i 0.05 -W 1 192.168.14.10 > /dev/null
+netlab_stop wan2 INT
+check "indeed nothing does" [ "$(netlab_count "$NETLAB_DIR/wan2.pcap" 'net 192.168.0.0/16')" = 0 ]
+netlab_gm_conf 1 10.1.11.99 10.1.11.2 # the first one does not exist
+sed -i '$ a request_timeout_s = 2;' "$NETLAB_DIR/gm1.conf"
+netlab_start gm1 gm1 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm1.conf"
+check "the next server of the list is taken" netlab_wait 20 netlab_registered 1
+check "and the dead one named" has_line gm1 'GM_KS_DEAD.*10.1.11.99 does not answer for group G1, trying 10.1.11.2 next'
+check "no rule twice" [ "$(rules)" = "$before" ]
+check "hosts answer each other after that" netlab_in h1 ping -q -c 5 -i 0.1 -W 3 192.168.14.10
+
+# Clear packets from the WAN do not reach the hosts.
+ip -n "$NETLAB-wan" addr add 192.168.99.1/32 dev lo
+netlab_in wan ping -q -c 3 -i 0.05 -W 1 -I 192.168.99.1 192.168.13.10 > /dev/null
+check "clear packets are counted" [ "$(ask show crypto ipsec sa json | jq .counters.not_ipsec.count)" = 3 ]
+check "and named" has_line gm1 'RECVD_PKT_NOT_IPSEC.*192.168.13.10, src_addr= 192.168.99.1'
+
+# The end.
+netlab_stop gm1
+check "it says how it ended" has_line gm1 'STOPPED: gm-agent stopped'
+check "no rule is left" [ "$(rules)" = 0 ]
+check "no device is left" bash -c "! ip -n $NETLAB-gm1 link show gdoi0 2> /dev/null | grep -q gdoi0"
+e2e_end
