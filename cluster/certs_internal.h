@@ -3,7 +3,7 @@
 #define CLUSTER_CERTS_INTERNAL_H
 
 #include <openssl/evp.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include "cluster/certs.h"
 
