@@ -40,7 +40,7 @@ done
 cp "$kernel_root/lib/modules/$version"/modules.{builtin,order} "$target/"
 depmod -b "$root" "$version" 2>/dev/null
 
-printf 'root:x:0:0:root:/root:/bin/sh\n' > "$root/etc/passwd"
+printf 'root:x:0:0:root:/root:/bin/sh\ntcpdump:x:0:0::/:/bin/sh\n' > "$root/etc/passwd"
 printf 'root:x:0:\n' > "$root/etc/group"
 cat > "$root/init" <<'INIT'
 #!/bin/busybox sh
@@ -51,6 +51,7 @@ cat > "$root/init" <<'INIT'
 /bin/busybox --install -s /bin
 export PATH=/usr/bin:/usr/sbin:/sbin:/bin HOME=/root
 mkdir -p /dev/pts /dev/net
+[ -e /dev/fd ] || ln -s /proc/self/fd /dev/fd
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /tmp
 mkdir -p /run/netns
