@@ -54,7 +54,7 @@ static err_t secret_from_file(const struct conf_node *node, struct secret *out, 
 {
     char path[CONFIG_PATH_MAX];
     uint8_t buf[SECRET_FILE_MAX];
-    int fd;
+    int fd = -1;
     err_t err = conf_text(node, "secret_file", true, path, sizeof(path), error);
     if (err == E_OK)
         err = open_private(node, path, &fd, error);
