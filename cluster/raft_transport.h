@@ -159,7 +159,8 @@ struct transport_stats {
     uint64_t refused; /* all reasons */
     uint64_t refused_for[REASON_COUNT];
     uint64_t evicted;
-    uint32_t connections; /* open now, finished or not */
+    uint32_t connections;   /* open now, finished or not */
+    int64_t cert_expires_s; /* our certificate's end, since 1970 */
 };
 err_t raft_transport_peer_stats(const struct raft_transport *transport, const uint8_t id[NODE_ID_LEN],
                                 struct transport_peer_stats *out) MUST_USE; /* E_NOT_FOUND */

@@ -204,6 +204,8 @@ err_t hub_renew(struct hub *hub, struct transport_tls *tls)
     }
     transport_tls_free(hub->tls);
     hub->tls = tls;
+    hub->cert_warned_ms = 0;
+    hub_notice_renewed(hub);
     return E_OK;
 }
 
@@ -279,6 +281,7 @@ static bool was_asleep(struct hub *hub, uint64_t now_ms)
 void hub_tick(struct hub *hub, uint64_t now_ms)
 {
     bool asleep = was_asleep(hub, now_ms);
+    hub_check_cert(hub, now_ms);
     for (int i = 0; i < HUB_SLOT_MAX; i++) {
         struct hub_slot *slot = &hub->slots[i];
         if (slot->state == SLOT_LINK) {

@@ -13,6 +13,8 @@ enum {
     HUB_NOTICE_BURST = 32,                   /* events about strangers at once, then one per HUB_NOTICE_MS */
     HUB_NOTICE_MS = 1000,
     HUB_NODE_TEXT_MAX = 17,
+    HUB_CERT_WARN_DAYS = 14, /* before our certificate expires: an event a day */
+    HUB_CERT_WARN_MS = 86400000,
 };
 
 enum hub_slot_state {
@@ -63,6 +65,7 @@ struct hub {
     uint64_t ticked_ms;
     unsigned notices; /* left in the bucket */
     uint64_t notices_ms;
+    uint64_t cert_warned_ms; /* 0: not yet */
     bool stopping;
 };
 
@@ -116,6 +119,8 @@ void hub_notice_refused_us(struct hub *hub, uint64_t now_ms, const struct hub_pe
 void hub_notice_up(const struct hub_peer *peer);
 void hub_notice_lost(const struct hub_peer *peer, enum transport_reason reason);
 void hub_notice_unreachable(const struct hub_peer *peer, enum transport_reason reason);
+void hub_notice_renewed(const struct hub *hub);
+void hub_check_cert(struct hub *hub, uint64_t now_ms);
 void hub_check_slow(struct hub_peer *peer, const struct transport_link *link);
 
 #endif

@@ -80,6 +80,26 @@ void hub_notice_unreachable(const struct hub_peer *peer, enum transport_reason r
           transport_reason_text(reason));
 }
 
+static long long days_left(const struct hub *hub)
+{
+    return (hub->tls->expires_s - (int64_t)(clock_wall_ms(hub->clock) / 1000)) / 86400;
+}
+
+void hub_notice_renewed(const struct hub *hub)
+{
+    event(CERT_RENEWED, hub->tls->serial, days_left(hub));
+}
+
+void hub_check_cert(struct hub *hub, uint64_t now_ms)
+{
+    if (hub->cert_warned_ms != 0 && now_ms - hub->cert_warned_ms < HUB_CERT_WARN_MS)
+        return;
+    if (days_left(hub) >= HUB_CERT_WARN_DAYS)
+        return;
+    hub->cert_warned_ms = now_ms;
+    event(CERT_EXPIRES, hub->tls->serial, days_left(hub));
+}
+
 /* Once when the first message is dropped, and again only after the queue was down to a quarter. */
 void hub_check_slow(struct hub_peer *peer, const struct transport_link *link)
 {
@@ -122,4 +142,5 @@ err_t hub_peer_stats(const struct hub *hub, const uint8_t id[NODE_ID_LEN], struc
 void hub_stats(const struct hub *hub, struct transport_stats *out)
 {
     *out = hub->stats;
+    out->cert_expires_s = hub->tls->expires_s;
 }

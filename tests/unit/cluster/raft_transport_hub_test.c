@@ -11,10 +11,12 @@ enum { BUF = 64 << 10, KIND = FRAME_USER, STEPS_MAX = 20000 };
 
 static const uint64_t wall_s = 1700000000;
 
+static uint64_t wall_offset_s;
+
 static uint64_t fixed_wall_ms(void *context)
 {
     (void)context;
-    return wall_s * 1000;
+    return (wall_s + wall_offset_s) * 1000;
 }
 
 static const struct clock clock_fixed = {.mono_ms = fixed_wall_ms, .wall_ms = fixed_wall_ms};
@@ -403,6 +405,25 @@ static void stopping_says_goodbye(void **state)
     assert_int_equal(p->sides[0].ups, 1); /* it is not let in again */
 }
 
+/* The certificates of this test live for 30 days. */
+static void a_certificate_near_its_end_is_reported_once_a_day(void **state)
+{
+    struct pair *p = *state;
+    uint64_t events = event_count(EV_CERT_EXPIRES);
+    pass(p, 10000);
+    assert_int_equal(event_count(EV_CERT_EXPIRES), events);
+    wall_offset_s = 17 * 86400;
+    pass(p, 10000);
+    assert_int_equal(event_count(EV_CERT_EXPIRES), events + 2); /* each node its own */
+    p->now += HUB_CERT_WARN_MS;
+    pass(p, 10000);
+    assert_int_equal(event_count(EV_CERT_EXPIRES), events + 4);
+    wall_offset_s = 0;
+    struct transport_stats stats;
+    hub_stats(p->sides[0].hub, &stats);
+    assert_true(stats.cert_expires_s == (int64_t)wall_s + 30 * 86400);
+}
+
 /* The whole life of a pair, as far as it gets. */
 static void live(struct pair *p)
 {
@@ -458,6 +479,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(keys_are_updated_on_a_long_connection, setup, teardown),
         cmocka_unit_test_setup_teardown(a_handler_may_remove_the_peer_whose_message_it_got, setup, teardown),
         cmocka_unit_test_setup_teardown(stopping_says_goodbye, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_certificate_near_its_end_is_reported_once_a_day, setup, teardown),
         cmocka_unit_test_setup_teardown(every_allocation_failure_is_survived, setup_bare, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
