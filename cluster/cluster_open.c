@@ -22,24 +22,29 @@ static err_t make_dirs(struct cluster *c)
 }
 
 /* Is this the first start, or one that did not get as far as its first entry? Then nothing was promised to
- * anybody yet. */
+ * anybody yet. The order of making is id, meta file, log: whatever is there while something before it is
+ * missing was made by an older life of the node, and starting anew beside it would break that one's promises.
+ */
 static err_t find_first(struct cluster *c, bool *first)
 {
     static const uint8_t nobody[NODE_ID_LEN];
     uint8_t id[NODE_ID_LEN];
+    bool log = false;
     *first = false;
-    err_t err = node_id_open(c->data_dir, c->disk, c->options.rng, false, id);
-    if (err == E_NOT_FOUND) {
-        /* No id, but a log: somebody lost the file; another id must not vote with that log. */
-        err = wal_meta_read(c->wal_dir, nobody, &c->meta);
-        *first = err == E_NOT_FOUND;
-        return *first ? E_OK : E_CORRUPT;
-    }
+    err_t err = wal_found(c->wal_dir, &log);
     if (err != E_OK)
         return err;
-    err = wal_meta_read(c->wal_dir, id, &c->meta);
-    *first = err == E_NOT_FOUND || (err == E_OK && !c->meta.bootstrapped);
-    return *first ? E_OK : err;
+    err_t id_err = node_id_open(c->data_dir, c->disk, c->options.rng, false, id);
+    if (id_err != E_OK && id_err != E_NOT_FOUND)
+        return id_err;
+    err = wal_meta_read(c->wal_dir, id_err == E_OK ? id : nobody, &c->meta);
+    if (err == E_NOT_FOUND)
+        *first = !log;
+    else if (err == E_OK && id_err == E_OK)
+        *first = !c->meta.bootstrapped;
+    else
+        return err == E_OK ? E_CORRUPT : err;
+    return *first || err == E_OK ? E_OK : E_CORRUPT;
 }
 
 static err_t open_keys(struct cluster *c, bool first)

@@ -77,6 +77,8 @@ err_t wal_open(struct wal **out, const struct wal_options *options, const struct
 err_t wal_append(struct wal *wal, struct wal_batch *batch) MUST_USE;
 /* Removes segments that hold only entries up to that index. */
 err_t wal_prune(struct wal *wal, uint64_t index) MUST_USE;
+/* Is there any segment in the directory? */
+err_t wal_found(const char *dir, bool *out) MUST_USE;
 uint64_t wal_bytes(const struct wal *wal); /* octets of all segments */
 void wal_close(struct wal *wal);
 

@@ -98,6 +98,20 @@ err_t wal_remove_all(const struct wal *wal)
     return err == E_OK && count > 0 ? disk_sync_dir(wal->dir) : err;
 }
 
+err_t wal_found(const char *dir, bool *out)
+{
+    *out = false;
+    DIR *d = opendir(dir);
+    if (d == NULL)
+        return disk_err(errno);
+    for (struct dirent *entry; (entry = readdir(d)) != NULL;) {
+        uint64_t number;
+        *out |= segment_number(entry->d_name, &number);
+    }
+    closedir(d);
+    return E_OK;
+}
+
 static err_t check_head(struct recovery *rc, struct bytes file, uint64_t number)
 {
     struct wal *wal = rc->wal;
