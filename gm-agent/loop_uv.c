@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/event.h"
-#include "gm-agent/loop_parts.h"
+#include "gm-agent/loop_uv_parts.h"
 
 struct dh_work {
     uv_work_t work;

@@ -1,0 +1,137 @@
+/* esp_side.h - the packet paths of members with fixed keys, and packets for them. */
+#ifndef TESTS_UNIT_GM_AGENT_ESP_SIDE_H
+#define TESTS_UNIT_GM_AGENT_ESP_SIDE_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "gm-agent/esp_path.h"
+#include "tests/lib/test.h"
+
+enum { CAP = 4096 };
+
+static UNUSED uint64_t wall(void *context)
+{
+    (void)context;
+    return 1700000000000;
+}
+static const struct clock fake_clock = {wall, wall, NULL};
+
+struct side {
+    struct esp_path path;
+    struct rng_seeded seeded;
+    struct rng rng;
+};
+
+struct group {
+    struct selector selectors[4];
+    size_t selector_count;
+    struct tek teks[4];
+    size_t tek_count;
+    uint16_t sid_bits;
+};
+
+static UNUSED struct selector selector(const char *src, const char *dst)
+{
+    struct selector s = {0};
+    assert_ok(prefix_parse(&s.src, src));
+    assert_ok(prefix_parse(&s.dst, dst));
+    return s;
+}
+
+static UNUSED struct tek tek(uint32_t spi, uint8_t transform, uint16_t bits, uint16_t auth)
+{
+    struct tek t = {.spi = spi, .suite = {transform, bits, auth}};
+    uint8_t raw[SECRET_LEN_MAX];
+    for (size_t i = 0; i < sizeof(raw); i++)
+        raw[i] = (uint8_t)(i * 7 + spi);
+    assert_ok(secret_set(&t.key, (struct bytes){raw, esp_key_len(&t.suite)}));
+    assert_ok(secret_set(&t.integrity, (struct bytes){raw, esp_integrity_len(&t.suite)}));
+    return t;
+}
+
+static UNUSED struct group group_cbc(void)
+{
+    struct group g = {.selector_count = 2, .tek_count = 1};
+    g.selectors[0] = selector("192.168.13.0/24", "192.168.14.0/24");
+    g.selectors[1] = selector("192.168.14.0/24", "192.168.13.0/24");
+    g.teks[0] = tek(0x1001, ESP_AES_CBC, 256, AUTH_HMAC_SHA256);
+    return g;
+}
+
+static UNUSED struct group group_gcm(void)
+{
+    struct group g = group_cbc();
+    g.teks[0] = tek(0x2001, ESP_AES_GCM_16, 256, AUTH_NONE);
+    g.sid_bits = 12;
+    return g;
+}
+
+static UNUSED void side_apply(struct side *side, const struct group *g, const struct tek *out, uint32_t sid)
+{
+    struct datapath_state state = {
+        .selectors = g->selectors, .selector_count = g->selector_count, .out = out};
+    for (size_t i = 0; i < g->tek_count; i++)
+        state.in[state.in_count++] = &g->teks[i];
+    state.sid_bits = g->sid_bits;
+    state.sids = &sid;
+    state.sid_count = g->sid_bits != 0 ? 1 : 0;
+    assert_ok(esp_path_apply(&side->path, &state));
+}
+
+static UNUSED struct side *side_open(const struct group *g, uint32_t sid)
+{
+    struct side *side = calloc(1, sizeof(*side));
+    assert_non_null(side);
+    side->rng = rng_seeded_init(&side->seeded, sid + 5);
+    esp_path_init(&side->path, &side->rng, &fake_clock);
+    side_apply(side, g, &g->teks[0], sid);
+    return side;
+}
+
+static UNUSED void side_close(struct side *side)
+{
+    esp_path_close(&side->path);
+    free(side);
+}
+
+/* An IPv4 packet of that total length with a good checksum; ports stand in front of the payload. */
+static UNUSED struct bytes packet(uint8_t *out, const char *src, const char *dst, uint8_t protocol,
+                                  uint16_t src_port, uint16_t dst_port, size_t len)
+{
+    struct addr from, to;
+    assert_ok(addr_parse(&from, src));
+    assert_ok(addr_parse(&to, dst));
+    struct writer w = writer_over(out, CAP);
+    write_u8(&w, 0x45);
+    write_u8(&w, 0xb8); /* DSCP EF */
+    write_u16(&w, (uint16_t)len);
+    write_u16(&w, 0x1234);
+    write_u16(&w, 0x4000);
+    write_u8(&w, 63);
+    write_u8(&w, protocol);
+    write_u16(&w, 0);
+    write_bytes(&w, addr_bytes(&from));
+    write_bytes(&w, addr_bytes(&to));
+    writer_patch_u16(&w, 10, ip_checksum(writer_bytes(&w)));
+    if (len >= 24) {
+        write_u16(&w, src_port);
+        write_u16(&w, dst_port);
+        for (size_t i = 24; i < len; i++)
+            write_u8(&w, (uint8_t)i);
+    }
+    assert_ok(writer_end(&w));
+    return writer_bytes(&w);
+}
+
+static UNUSED struct bytes good_packet(uint8_t *out, size_t len)
+{
+    return packet(out, "192.168.13.10", "192.168.14.10", 17, 5000, 6000, len);
+}
+
+static UNUSED uint64_t counted(const struct side *side, enum datapath_counter_id id)
+{
+    return side->path.counters[id].count;
+}
+
+#endif
