@@ -146,6 +146,8 @@ static void on_done(struct agent *agent, uint64_t now_ms, struct agent_effects *
     err_t err = take_registration(agent, now_ms, out);
     if (err != E_OK) {
         snprintf(agent->reg.why, sizeof(agent->reg.why), "its rekey keys cannot be used: %s", err_text(err));
+        if (err == E_NO_MEMORY) /* not the policy's fault: soon again */
+            failed.reason = err;
         on_failed(agent, &failed, now_ms, out);
         return;
     }
