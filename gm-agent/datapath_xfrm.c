@@ -153,7 +153,7 @@ static void repair_xfrm(struct xfrm_datapath *dp)
 
 static void repair_rules(struct xfrm_datapath *dp)
 {
-    err_t err = xfrm_rules_update(dp, true);
+    err_t err = xfrm_rules_update(dp, false);
     event(DATAPATH_STATE, "xfrm",
           err == E_OK ? "somebody changed our nftables table; put back"
                       : "somebody changed our nftables table, and it cannot be put back");

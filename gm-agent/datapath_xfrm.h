@@ -79,5 +79,6 @@ void xfrm_stat_read(struct xfrm_stat *out);
 /* Pure: the text of /proc/net/xfrm_stat. */
 void xfrm_stat_parse(struct xfrm_stat *out, const char *text);
 void xfrm_counters_read(struct xfrm_datapath *dp);
+void xfrm_nft_counters_read(struct xfrm_datapath *dp); /* only those of our rules */
 
 #endif
