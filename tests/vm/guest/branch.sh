@@ -3,7 +3,7 @@
 
 netlab_up 3 1
 netlab_psk > /dev/null
-netlab_ksd_conf 1 aes256-sha256 12 60 # a new TEK every 6 s
+ksd_conf aes256-sha256 12 60 # a new TEK every 6 s
 for i in 1 2 3; do netlab_gm_conf $i 10.1.11.2; done
 use_xfrm 1
 use_xfrm 2

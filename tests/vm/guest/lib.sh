@@ -22,6 +22,16 @@ suite_end() {
     echo "$passed passed, $failed failed"
 }
 
+# ksd_conf TRANSFORM TEK_LIFE KEK_LIFE: signs with ECDSA, since an RSA key takes half a minute to be made here.
+ksd_conf() {
+    netlab_ksd_conf 1 "$@"
+    sed -i 's/algorithm = "rsa"; bits = 2048;/algorithm = "ecdsa256";/' "$NETLAB_DIR/ksd1.conf"
+}
+# As in netlab.sh, but without the second for which tcpdump else leaves packets in the kernel, and loses them at its end.
+netlab_capture() {
+    netlab_start "$1" "$2" tcpdump -U -n --immediate-mode -i "$3" -w "$NETLAB_DIR/$1.pcap"
+    netlab_wait 10 test -s "$NETLAB_DIR/$1.pcap"
+}
 # use_xfrm N: this site uses the kernel's IPsec.
 use_xfrm() { sed -i 's/backend = "user"/backend = "xfrm"/' "$NETLAB_DIR/gm$1.conf"; }
 start_gm() { netlab_start "gm$1" "gm$1" gm-agent -c "$NETLAB_DIR/gm$1.conf"; }
