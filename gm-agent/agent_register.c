@@ -41,8 +41,8 @@ static void back_off(struct agent *agent, uint64_t now_ms)
     uint64_t wait_ms = 1000u * (uint64_t)agent->config->retry_first_s << agent->failed_rounds;
     if (wait_ms > max_ms)
         wait_ms = max_ms;
-    if (agent->refused_policy && wait_ms < 1000u * AGENT_UNSUPPORTED_RETRY_S)
-        wait_ms = 1000u * AGENT_UNSUPPORTED_RETRY_S;
+    if (agent->refused_policy && wait_ms < AGENT_UNSUPPORTED_RETRY_MS)
+        wait_ms = AGENT_UNSUPPORTED_RETRY_MS;
     if (agent->failed_rounds < AGENT_BACKOFF_DOUBLINGS_MAX)
         agent->failed_rounds++;
     agent_round_at(agent, now_ms + wait_ms / 2 + agent_random(agent, wait_ms / 2 + 1), now_ms);
