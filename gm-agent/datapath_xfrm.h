@@ -34,6 +34,7 @@ struct xfrm_datapath {
     struct xfrm_kernel kernel; /* as of the latest look */
     struct xfrm_plan plan;     /* as of the latest apply */
     bool applied;              /* plan and ruleset are to be kept */
+    bool taken_over;           /* something of an earlier run was there */
     bool table_made;
     bool route_made;
     uint8_t *ruleset; /* the batch in force; NFT_RULESET_MAX octets */
