@@ -10,6 +10,7 @@
 enum { BUF = 64 << 10, KIND = FRAME_USER, STEPS_MAX = 20000 };
 
 static const uint64_t wall_s = 1700000000;
+static const uint8_t zeros[16384];
 
 static uint64_t wall_offset_s;
 
@@ -379,6 +380,25 @@ static void keys_are_updated_on_a_long_connection(void **state)
         assert_true(p->sides[i].hub->slots[p->sides[i].hub->peers[0].slot].link->key_records < 10);
 }
 
+/* A heartbeat waits behind a chunk, not behind all that fits the marks. */
+static void a_snapshot_is_not_encrypted_far_ahead_of_the_socket(void **state)
+{
+    struct pair *p = *state;
+    struct snapshot_source source = {.total = 8 << 20, .read = read_zeros};
+    uint8_t octet;
+    pass(p, 10);
+    int slot = p->sides[0].hub->peers[0].slot;
+    struct transport_link *link = p->sides[0].hub->slots[slot].link;
+    assert_ok(hub_send_snapshot(p->sides[0].hub, p->sides[1].self.id, 3, bytes_of_text("m"), &source));
+    assert_int_equal(hub_output(p->sides[0].hub, p->now, slot, &octet, 1), 1);
+    assert_true(BIO_ctrl_pending(link->to_peer) < TRANSPORT_WRITE_LOW + TRANSPORT_CHUNK + 16384);
+    for (int i = 0; i < 100; i++) /* messages go up to the high mark, and then it is enough */
+        assert_ok(hub_send(p->sides[0].hub, p->sides[1].self.id, KIND, BYTES_OF(zeros)));
+    assert_int_equal(hub_output(p->sides[0].hub, p->now, slot, &octet, 1), 1);
+    size_t pending = BIO_ctrl_pending(link->to_peer);
+    assert_true(pending >= TRANSPORT_WRITE_HIGH - 1 && pending < TRANSPORT_WRITE_HIGH + 2 * 16384);
+}
+
 static void a_handler_may_remove_the_peer_whose_message_it_got(void **state)
 {
     struct pair *p = *state;
@@ -477,6 +497,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(our_own_sleep_is_not_the_peers_silence, setup, teardown),
         cmocka_unit_test_setup_teardown(keys_are_updated_on_a_long_connection, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_snapshot_is_not_encrypted_far_ahead_of_the_socket, setup, teardown),
         cmocka_unit_test_setup_teardown(a_handler_may_remove_the_peer_whose_message_it_got, setup, teardown),
         cmocka_unit_test_setup_teardown(stopping_says_goodbye, setup, teardown),
         cmocka_unit_test_setup_teardown(a_certificate_near_its_end_is_reported_once_a_day, setup, teardown),
