@@ -97,6 +97,10 @@ kill -HUP "$pid"
 check "SIGHUP with a bad file is an event with its line" netlab_wait 5 logged "CONFIG_ERROR: $dir/ksd.conf:[0-9]*: "
 check "and changes nothing" has_group G3
 config G1 G3
+sed -i "2s/$api_port/1/" "$dir/ksd.conf"
+kill -HUP "$pid"
+check "SIGHUP: what needs a restart is said" netlab_wait 5 logged "CONFIG_ERROR: $dir/ksd.conf:0: .*restart"
+config G1 G3
 check "SIGTERM ends with 0" stop TERM
 check "and is logged" logged 'STOPPED: ksd stopped: SIGTERM'
 
