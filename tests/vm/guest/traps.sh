@@ -6,7 +6,12 @@ netlab_up 2 1
 netlab_psk > /dev/null
 ksd_conf aes256-sha256
 sed -i 's|policy = (|policy = ( { src = "192.168.0.0/16"; dst = "239.0.0.0/8"; },|' "$NETLAB_DIR/ksd1.conf"
-for i in 1 2; do netlab_gm_conf $i 10.1.11.2; use_xfrm $i; done
+both='src = "192.168.0.0/16"; dst = "192.168.0.0/16"; protocol = "tcp";'
+for i in 1 2; do
+    netlab_gm_conf $i 10.1.11.2
+    use_xfrm $i
+    sed -i "s|tun = \"gdoi0\";|tun = \"gdoi0\"; deny = ( { $both dst_port = 5202; }, { $both src_port = 5202; } );|" "$NETLAB_DIR/gm$i.conf"
+done
 table="ip quorate_gdoi0"
 gm1() { netlab_in gm1 "$@"; }
 
@@ -111,7 +116,18 @@ netlab_in h1 iperf3 -c "$(host 2)" -t 3 -f m > "$NETLAB_DIR/tcp.log" 2>&1
 grep receiver "$NETLAB_DIR/tcp.log"
 check "TCP flows" grep -q receiver "$NETLAB_DIR/tcp.log"
 
-# 10. an end in order leaves nothing
+# 10. a local exception passes in clear, both ways, and only that
+capture deny
+netlab_start iperf2 h2 iperf3 -s -1 -p 5202
+netlab_wait 5 grep -q listening "$NETLAB_DIR/iperf2.log"
+netlab_in h1 iperf3 -c "$(host 2)" -p 5202 -n 100K > "$NETLAB_DIR/tcp2.log" 2>&1
+check "TCP to the excepted port flows" grep -q receiver "$NETLAB_DIR/tcp2.log"
+check "and a ping beside it" pings 1 2
+netlab_stop deny
+check "the excepted port is seen in clear" [ "$(netlab_count "$NETLAB_DIR/deny.pcap" 'tcp port 5202')" -gt 4 ]
+check "nothing else of the hosts is" [ "$(netlab_count "$NETLAB_DIR/deny.pcap" 'net 192.168.0.0/16 and not tcp port 5202 and not ip proto 50')" = 0 ]
+
+# 11. an end in order leaves nothing
 netlab_stop gm1
 check "no SA, policy, table or route is left" bash -c "[ -z \"\$(ip netns exec q-gm1 bash -c 'ip xfrm state; ip xfrm policy; nft list ruleset; ip route show 100.127.0.1')\" ]"
 suite_end
