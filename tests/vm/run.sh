@@ -8,7 +8,7 @@ set -uo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 suites=("$@")
 [ $# -gt 0 ] || suites=(branch.sh traps.sh)
-limit_s=300 # of wall time; a quiet machine needs about 90
+limit_s=300 # of wall time; a quiet machine needs about 90 for each
 build=build/vm
 cache=build/vm-kernel
 
