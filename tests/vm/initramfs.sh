@@ -66,7 +66,7 @@ echo "kernel $(uname -r), $(cut -d' ' -f1 /proc/uptime) s after power on"
 bash /suite/run.sh
 echo "the suite ends $(cut -d' ' -f1 /proc/uptime) s after power on"
 echo o > /proc/sysrq-trigger
-sleep 60
+exec cat # until it is off
 INIT
 chmod 755 "$root/init"
 (cd "$root" && find . | cpio -o -H newc --quiet) > "$out"
