@@ -101,8 +101,7 @@ static void on_ready(void *context, bool ready, const char *reason)
 static void on_fatal(void *context, err_t err, const char *reason)
 {
     struct server *server = context;
-    server->result = err;
-    event(STORAGE_FAILED, reason, err_text(err));
+    server->result = err; /* the cluster has said why */
     server_stop(server, reason);
 }
 
