@@ -108,12 +108,16 @@ void agent_plan_reregistration(struct agent *agent, uint64_t now_ms)
     agent->reregister_ms = at;
 }
 
-/* Policy, keys and SA of a finished registration become ours. */
+/* Policy, keys and SA of a finished registration become ours; only the SA if a rekey overtook the answer. */
 static err_t take_registration(struct agent *agent, uint64_t now_ms, struct agent_effects *out)
 {
     struct pull_member *pull = &agent->reg.pull;
     struct group_policy *policy = &pull->policy;
-    if (policy->has_kek) {
+    bool overtaken =
+        policy->has_kek && rekey_listen_overtook(&agent->listen, pull->seq, agent->reg.started_ms);
+    if (overtaken) {
+        /* the push brought newer keys */
+    } else if (policy->has_kek) {
         err_t err =
             rekey_listen_open(&agent->listen, &policy->kek, pull->seq, agent->config->accept_dialect, now_ms);
         if (err != E_OK)
@@ -125,6 +129,8 @@ static err_t take_registration(struct agent *agent, uint64_t now_ms, struct agen
     agent->idle_sa = agent->reg.sa;
     agent->idle_peer = agent->reg.server;
     agent->idle_until_ms = now_ms + 1000u * (uint64_t)agent->idle_sa.lifetime_s;
+    if (overtaken)
+        return E_OK;
     agent_take_policy(agent, policy);
     agent->sid_bits = policy->sid_bits;
     agent->sid_count = policy->sid_count;
