@@ -26,6 +26,9 @@ struct trio {
     struct snapshot_meta installed[SERVERS];
     struct letter queue[QUEUE_MAX];
     size_t count;
+    struct letter kept[QUEUE_MAX]; /* copies of all that was sent to server 2, when keeping */
+    size_t kept_count;
+    bool keeping;
     uint64_t now_ms;
     uint8_t *conf;
     size_t conf_len;
@@ -41,6 +44,12 @@ static void mail(struct trio *t, unsigned from, const struct raft_node_update *u
         struct letter *letter = &t->queue[t->count++];
         *letter = (struct letter){from, m->to, malloc(m->body.len), m->body.len, m->with_snapshot};
         memcpy(letter->body, m->body.data, m->body.len);
+        if (!t->keeping || m->to != t->ids[2] || t->kept_count == QUEUE_MAX)
+            continue;
+        struct letter *kept = &t->kept[t->kept_count++];
+        *kept = *letter;
+        kept->body = malloc(m->body.len);
+        memcpy(kept->body, m->body.data, m->body.len);
     }
 }
 
@@ -287,6 +296,7 @@ static void a_write_that_was_replaced_on_its_way_counts_for_nothing(void **state
     struct raft_node_update u;
     assert_true(t->writes[0] >= 2);
     assert_ok(raft_node_persisted(t->nodes[0], t->now_ms, &u)); /* the old one arrives */
+    assert_int_equal(u.message_count, 0);                       /* and is reported to nobody */
     t->writes[0]--;
     mail(t, 0, &u);
     apply_ready(t, 0);
@@ -354,24 +364,13 @@ static void a_late_copy_of_the_first_append_does_no_harm(void **state)
     struct trio *t = *state;
     raft_node_free(t->nodes[2]);
     start_one(t, 2, true); /* a server that joins with nothing: it gets everything from index 1 */
+    t->keeping = true;
     make_leader(t, 0);
-    struct letter copies[QUEUE_MAX];
-    size_t count = 0;
-    submit(t, 0, 9);
     for (int i = 0; i < 8; i++) {
-        struct raft_node_update u;
-        t->now_ms = raft_node_deadline(t->nodes[0]);
-        assert_ok(raft_node_timeout(t->nodes[0], t->now_ms, &u));
-        for (size_t k = 0; k < u.message_count && count < QUEUE_MAX; k++) {
-            if (u.messages[k].to != t->ids[2])
-                continue;
-            copies[count] =
-                (struct letter){.body = malloc(u.messages[k].body.len), .len = u.messages[k].body.len};
-            memcpy(copies[count++].body, u.messages[k].body.data, u.messages[k].body.len);
-        }
-        carry_out(t, 0, &u);
-        deliver_all(t);
+        submit(t, 0, (uint8_t)i);
+        wake(t, 0);
     }
+    t->keeping = false;
     for (uint8_t i = 0; i < 20; i++) {
         submit(t, 0, i);
         deliver_all(t);
@@ -379,13 +378,14 @@ static void a_late_copy_of_the_first_append_does_no_harm(void **state)
     wake(t, 0);
     compact(t, 2, 0);
     uint64_t last = raft_node_last(t->nodes[2]), commit = raft_node_commit(t->nodes[2]);
-    assert_true(count > 0);
-    for (size_t i = 0; i < count; i++) {
+    assert_int_equal(commit, last);
+    assert_true(t->kept_count > 8);
+    for (size_t i = 0; i < t->kept_count; i++) {
         struct raft_node_update u;
-        assert_ok(raft_node_receive(t->nodes[2], t->now_ms, t->ids[0],
-                                    (struct bytes){copies[i].body, copies[i].len}, (struct bytes){0}, &u));
+        struct bytes body = {t->kept[i].body, t->kept[i].len};
+        assert_ok(raft_node_receive(t->nodes[2], t->now_ms, t->ids[0], body, (struct bytes){0}, &u));
         assert_int_equal(u.first_index, 0);
-        free(copies[i].body);
+        free(t->kept[i].body);
     }
     assert_int_equal(raft_node_last(t->nodes[2]), last);
     assert_int_equal(raft_node_commit(t->nodes[2]), commit);
@@ -393,6 +393,33 @@ static void a_late_copy_of_the_first_append_does_no_harm(void **state)
     deliver_all(t);
     wake(t, 0);
     assert_int_equal(mark_at(t, 2, raft_node_last(t->nodes[2])), 0x77);
+}
+
+/* Fifth rule: a leader that does not know yet how far a follower is sends such ones. */
+static void an_append_that_ends_before_the_commit_index_does_not_lower_it(void **state)
+{
+    struct trio *t = *state;
+    make_leader(t, 0);
+    for (uint8_t i = 0; i < 5; i++) {
+        submit(t, 0, i);
+        deliver_all(t);
+    }
+    wake(t, 0);
+    uint64_t commit = raft_node_commit(t->nodes[1]);
+    assert_true(commit > 4);
+    uint8_t buf[64];
+    struct writer w = writer_over(buf, sizeof(buf));
+    write_u8(&w, 1); /* version, append, libraft's version */
+    write_u8(&w, 1);
+    write_u8(&w, 0);
+    write_u64(&w, raft_node_term(t->nodes[1]));
+    write_u64(&w, 1); /* previous index and term */
+    write_u64(&w, 1);
+    write_u64(&w, commit + 5);
+    write_u32(&w, 0);
+    struct raft_node_update u;
+    assert_ok(raft_node_receive(t->nodes[1], t->now_ms, t->ids[0], writer_bytes(&w), (struct bytes){0}, &u));
+    assert_int_equal(raft_node_commit(t->nodes[1]), commit);
 }
 
 static void a_malformed_message_changes_nothing(void **state)
@@ -496,6 +523,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_server_that_fell_behind_is_given_a_snapshot, setup, teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_is_taken_only_of_what_is_applied_and_new, setup, teardown),
         cmocka_unit_test_setup_teardown(a_late_copy_of_the_first_append_does_no_harm, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_append_that_ends_before_the_commit_index_does_not_lower_it, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_malformed_message_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(log_and_snapshot_must_meet_at_start, setup, teardown),
         cmocka_unit_test_setup_teardown(a_gap_in_the_log_is_refused, setup, teardown),
