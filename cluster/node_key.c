@@ -171,7 +171,8 @@ static err_t data_key_read(struct bytes file, const uint8_t node_id[NODE_ID_LEN]
 }
 
 static err_t data_key_make(const char *dir, const struct disk *disk, const struct rng *rng,
-                           struct bytes context, const struct wrap_key *node, struct wrap_key *out)
+                           const uint8_t node_id[NODE_ID_LEN], const struct wrap_key *node,
+                           struct wrap_key *out)
 {
     out->version = 1;
     out->key.len = KEYWRAP_KEY_LEN;
