@@ -1,14 +1,15 @@
-/* raft_trio.h - three consensus cores, their disks and the mail between them, by hand. A disk is done at once
- * unless a test holds it back. */
+/* raft_trio.h - three consensus cores, their disks and the mail between them, by hand. */
 #ifndef TESTS_UNIT_CLUSTER_RAFT_TRIO_H
 #define TESTS_UNIT_CLUSTER_RAFT_TRIO_H
+
+#include "cluster/raft_node.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/raft_node.h"
 #include "tests/lib/test.h"
 
+/* Three servers, messages carried by hand, a disk that is done at once unless a test holds it back. */
 enum { SERVERS = 3, QUEUE_MAX = 256 };
 
 struct letter {
