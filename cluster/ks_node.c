@@ -135,8 +135,8 @@ static void drop_token(struct ks_apply *a, size_t at)
 err_t ks_apply_token_set(struct ks_apply *a, const struct cmd_join_token_set *c)
 {
     struct ks_state *state = a->state;
-    bool found;
-    for (size_t i = state->token_count; state->token_count == JOIN_TOKEN_MAX && i-- > 0;) {
+    bool found, full = state->token_count == JOIN_TOKEN_MAX;
+    for (size_t i = state->token_count; full && i-- > 0;) {
         if (state->tokens[i].expires_ms <= a->now_ms)
             drop_token(a, i);
     }
