@@ -107,14 +107,16 @@ static err_t read_cluster(const struct conf_node *root, struct ksd_config *confi
     if (err == E_OK)
         err = conf_u32(node, "priority", false, 1, 255, &priority, error);
     if (err == E_OK)
-        err = conf_u32(node, "election_ms", false, ELECTION_MIN_MS, ELECTION_MAX_MS, &config->election_ms, error);
+        err = conf_u32(node, "election_ms", false, ELECTION_MIN_MS, ELECTION_MAX_MS, &config->election_ms,
+                       error);
     if (err == E_OK)
         err = conf_text(node, "token_file", false, config->token_file, sizeof(config->token_file), error);
     if (err == E_OK)
         err = read_join(node, config, error);
     config->priority = (uint8_t)priority;
     if (err == E_OK && config->cluster.port == 65535)
-        return conf_fail(node, error, "cluster.port: expected at most 65534, as the next port takes join requests");
+        return conf_fail(node, error,
+                         "cluster.port: expected at most 65534, as the next port takes join requests");
     return err;
 }
 

@@ -144,6 +144,7 @@ static void on_second(uv_timer_t *timer)
 {
     struct server *server = timer->data;
     server_health_update(server);
+    server_peers_update(server);
     server_watchdog(server);
 }
 

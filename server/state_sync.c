@@ -142,7 +142,8 @@ void state_sync_tick(struct core *core)
         !core->ports.is_primary(core->ports.context))
         return;
     /* In a cluster the file of one server is enough: the others leave groups and pre-shared keys out. */
-    if (core->config->cluster.addr.family != 0 && core->config->group_count == 0 && core->config->psk_count == 0) {
+    if (core->config->cluster.addr.family != 0 && core->config->group_count == 0 &&
+        core->config->psk_count == 0) {
         core->sync.wanted = false;
         core->sync.once = true;
         return;
