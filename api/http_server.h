@@ -49,7 +49,7 @@ struct api_cluster {
     uint64_t term;
     uint32_t voters;
     size_t node_count;
-    struct api_node nodes[NODE_MAX];
+    struct api_node nodes[KS_NODE_MAX];
 };
 
 struct api_options {

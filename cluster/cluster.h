@@ -100,7 +100,7 @@ struct cluster_peer_status {
     uint64_t applied_index;
 };
 /* The servers of the cluster as this one sees them. Returns how many. */
-size_t cluster_peers(const struct cluster *cluster, struct cluster_peer_status out[NODE_MAX]);
+size_t cluster_peers(const struct cluster *cluster, struct cluster_peer_status out[KS_NODE_MAX]);
 /* A one-time token for a new server: text to out, and committed when done runs. E_STATE without authority or not
  * ready; errors of cluster_propose. The caller wipes out. */
 err_t cluster_token_make(struct cluster *cluster, enum join_role role, char out[JOIN_TOKEN_TEXT_MAX],

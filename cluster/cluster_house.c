@@ -26,7 +26,7 @@ static bool elect(struct cluster *c, struct command *command)
         memcpy(command->u.elect.primary_id, c->node_id, NODE_ID_LEN);
         return !is_self(c, cluster->primary_id) && raft_node_voters(c->node) == 1;
     }
-    struct coop_sign signs[NODE_MAX + 1] = {{.healthy_ms = self_is_well(c) ? now_ms : 0}};
+    struct coop_sign signs[KS_NODE_MAX + 1] = {{.healthy_ms = self_is_well(c) ? now_ms : 0}};
     size_t count = 1;
     memcpy(signs[0].id, c->node_id, NODE_ID_LEN);
     for (size_t i = 0; i < c->peer_count; i++) {

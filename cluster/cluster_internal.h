@@ -117,7 +117,7 @@ struct cluster {
     bool transport_stopped;
     struct cluster_join *join;
     bool join_stopped;
-    struct peer peers[NODE_MAX];
+    struct peer peers[KS_NODE_MAX];
     size_t peer_count;
     bool peers_stale; /* the node table changed */
     uint64_t health_ms, key_ask_ms, leader_since_ms;

@@ -9,7 +9,7 @@
 enum {
     JOIN_LIMIT_MS = 10000,
     PEER_ROW = NODE_ID_LEN + 1 + 16 + 2,
-    PEERS_FILE_MAX = 8 + 1 + NODE_MAX * (PEER_ROW + 8),
+    PEERS_FILE_MAX = 8 + 1 + KS_NODE_MAX * (PEER_ROW + 8),
 };
 static const uint8_t peers_magic[8] = {'Q', 'R', 'T', 'P', 'E', 'E', 'R', '1'};
 
@@ -48,7 +48,7 @@ err_t cluster_peers_file_read(struct cluster *c)
     struct reader r = reader_over((struct bytes){data, len});
     reader_require(&r, bytes_equal(read_bytes(&r, sizeof(peers_magic)), BYTES_OF(peers_magic)));
     uint8_t count = read_u8(&r);
-    reader_require(&r, count <= NODE_MAX);
+    reader_require(&r, count <= KS_NODE_MAX);
     for (uint8_t i = 0; i < count && r.err == E_OK; i++) {
         struct peer peer = {0};
         read_into(&r, peer.id, NODE_ID_LEN);

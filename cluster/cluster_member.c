@@ -256,7 +256,7 @@ static void refuse(const struct joining *j, err_t why)
 }
 
 static size_t list_members(const struct cluster *c, const uint8_t without[NODE_ID_LEN],
-                           struct transport_peer out[NODE_MAX])
+                           struct transport_peer out[KS_NODE_MAX])
 {
     size_t count = 0;
     char text[ADDR_TEXT_MAX];
@@ -277,7 +277,7 @@ static err_t grant(const struct joining *j, uint8_t out[JOIN_ANSWER_MAX], size_t
 {
     struct cluster *c = j->c;
     struct join_request request;
-    struct transport_peer members[NODE_MAX];
+    struct transport_peer members[KS_NODE_MAX];
     struct cert *ca = NULL, *cert = NULL;
     char serial[CERT_SERIAL_MAX], id[17], token[17];
     err_t err = join_request_decode(&request, (struct bytes){j->request, j->len});

@@ -56,7 +56,7 @@ static void note_reach(struct cluster *c, struct peer *peer)
 
 static void give_transport_peers(struct cluster *c)
 {
-    struct transport_peer list[NODE_MAX];
+    struct transport_peer list[KS_NODE_MAX];
     char text[ADDR_TEXT_MAX];
     if (c->transport == NULL)
         return;
@@ -74,7 +74,7 @@ static void give_transport_peers(struct cluster *c)
 static void add_peer(struct cluster *c, const struct peer *old, size_t old_count,
                      const uint8_t id[NODE_ID_LEN], const struct endpoint *at)
 {
-    if (memcmp(id, c->node_id, NODE_ID_LEN) == 0 || c->peer_count == NODE_MAX)
+    if (memcmp(id, c->node_id, NODE_ID_LEN) == 0 || c->peer_count == KS_NODE_MAX)
         return;
     struct peer *peer = &c->peers[c->peer_count++];
     *peer = (struct peer){.raft_id = node_raft_id(id), .at = *at};
@@ -89,7 +89,7 @@ static void add_peer(struct cluster *c, const struct peer *old, size_t old_count
 
 void cluster_peers_refresh(struct cluster *c)
 {
-    struct peer old[NODE_MAX];
+    struct peer old[KS_NODE_MAX];
     size_t count = c->peer_count;
     c->peers_stale = false;
     if (c->state.node_count == 0)

@@ -58,7 +58,7 @@ void cluster_status(const struct cluster *c, struct cluster_status *out)
     };
 }
 
-size_t cluster_peers(const struct cluster *c, struct cluster_peer_status out[NODE_MAX])
+size_t cluster_peers(const struct cluster *c, struct cluster_peer_status out[KS_NODE_MAX])
 {
     uint64_t now_ms = cluster_mono_ms(c);
     for (size_t i = 0; i < c->state.node_count; i++) {

@@ -75,7 +75,9 @@ err_t ks_apply_member_registered(struct ks_apply *a, const struct cmd_member_reg
         result->err = E_FULL;
         return E_OK;
     }
-    uint16_t sids = group->record.config.sid_bits != 0 ? c->sid_request : 0;
+    /* Who asks for none gets one, as every sender of a counter mode must have one (RFC 6407 3.5). */
+    uint16_t asked = c->sid_request != 0 ? c->sid_request : 1;
+    uint16_t sids = group->record.config.sid_bits != 0 ? asked : 0;
     uint32_t first_sid;
     result->err = draw_sids(group, sids, &first_sid);
     if (result->err != E_OK)

@@ -73,7 +73,7 @@ static err_t set_node(struct ks_apply *a, const struct node_record *node)
         return E_RANGE;
     if (!found && twin != NULL)
         return E_EXISTS; /* Raft could not tell them apart */
-    if (!found && state->node_count == NODE_MAX)
+    if (!found && state->node_count == KS_NODE_MAX)
         return E_FULL;
     uint64_t request = found ? state->nodes[at].request : 0;
     if (!found) {
@@ -172,7 +172,7 @@ err_t ks_apply_token_used(struct ks_apply *a, const struct cmd_join_token_used *
 
 err_t ks_load_node(struct ks_state *state, const struct node_record *node)
 {
-    if (state->node_count == NODE_MAX)
+    if (state->node_count == KS_NODE_MAX)
         return E_CORRUPT;
     state->nodes[state->node_count++] = *node;
     return E_OK;

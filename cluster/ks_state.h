@@ -36,7 +36,7 @@ struct ks_state {
     struct signing_record signing;
     struct ks_group *groups[GROUP_MAX];
     size_t group_count;
-    struct node_record nodes[NODE_MAX]; /* by id */
+    struct node_record nodes[KS_NODE_MAX]; /* by id */
     size_t node_count;
     struct ca_record ca;
     struct join_record tokens[JOIN_TOKEN_MAX]; /* by id */

@@ -36,14 +36,49 @@ const char *raft_node_address(uint64_t id, char out[RAFT_ADDRESS_MAX])
     return out;
 }
 
+static uint64_t read_u64_le(struct reader *r)
+{
+    uint64_t value = 0;
+    for (unsigned i = 0; i < 64; i += 8)
+        value |= (uint64_t)read_u8(r) << i;
+    return value;
+}
+
+static void check_server(struct reader *r)
+{
+    uint64_t id = read_u64_le(r);
+    size_t len = 0;
+    while (r->err == E_OK && len < RAFT_ADDRESS_MAX && read_u8(r) != 0)
+        len++;
+    uint8_t role = read_u8(r);
+    reader_require(r, id != 0 && len > 0 && len < RAFT_ADDRESS_MAX && role <= RAFT_SPARE);
+}
+
+/* Is it what raft_configuration_encode makes? libraft's decoder trusts counts and looks for the end of
+ * strings beyond the buffer. */
+static err_t check_conf(struct bytes conf)
+{
+    struct reader r = reader_over(conf);
+    reader_require(&r, read_u8(&r) == 1 && conf.len % 8 == 0);
+    uint64_t count = read_u64_le(&r);
+    reader_require(&r, count > 0 && count <= RAFT_SERVER_MAX);
+    for (uint64_t i = 0; i < count && r.err == E_OK; i++)
+        check_server(&r);
+    reader_require(&r, reader_left(&r) < 8);
+    return r.err == E_OK ? E_OK : E_CORRUPT;
+}
+
 err_t raft_conf_decode(struct bytes conf, struct raft_configuration *out)
 {
     raft_configuration_init(out);
+    if (check_conf(conf) != E_OK)
+        return E_CORRUPT;
     struct raft_buffer buf = {(void *)(uintptr_t)conf.data, conf.len}; /* only read */
-    int rc = conf.len < 16 ? RAFT_MALFORMED : raft_configuration_decode(&buf, out);
-    if (rc != 0)
-        raft_configuration_close(out);
-    return raft_node_err(rc);
+    int rc = raft_configuration_decode(&buf, out);
+    if (rc == 0)
+        return E_OK;
+    raft_configuration_init(out); /* it has freed what it made, and left it in there */
+    return rc == RAFT_NOMEM ? E_NO_MEMORY : E_CORRUPT;
 }
 
 static err_t conf_encode(const struct raft_configuration *conf, struct snapshot_meta *out)
@@ -306,6 +341,23 @@ static void cut_append(const struct raft_node *node, struct raft_append_entries 
     m->prev_log_term = node->snapshot.term;
 }
 
+/* Fifth rule: an append that ends before our commit index, as a leader sends it that is finding out how far
+ * we are, would take the commit index back to its end. */
+static void cap_commit(const struct raft_node *node, struct raft_append_entries *m)
+{
+    uint64_t commit = raft_commit_index(&node->raft);
+    if (m->prev_log_index + m->n_entries < commit && m->leader_commit > commit)
+        m->leader_commit = commit;
+}
+
+/* A snapshot that has another entry where ours is committed would take the commit index back: no honest
+ * leader has one. */
+static bool contradicts(const struct raft_node *node, const struct raft_install_snapshot *m)
+{
+    const struct raft_node_entry *ours = entry_log_at(&node->log, m->last_index);
+    return m->last_index <= node->raft.commit_index && ours != NULL && ours->term != m->last_term;
+}
+
 err_t raft_node_receive(struct raft_node *node, uint64_t now_ms, uint64_t from, struct bytes body,
                         struct bytes snapshot, struct raft_node_update *update)
 {
@@ -317,6 +369,10 @@ err_t raft_node_receive(struct raft_node *node, uint64_t now_ms, uint64_t from, 
         return err;
     message.server_id = from;
     message.server_address = raft_node_address(from, address);
+    if (message.type == RAFT_INSTALL_SNAPSHOT && contradicts(node, &message.install_snapshot)) {
+        raft_message_close(&message);
+        return E_CORRUPT;
+    }
     if (message.type == RAFT_INSTALL_SNAPSHOT && node->raft.snapshot.installing) {
         /* libraft ignores it and forgets to free it; the leader's heartbeats do the rest. */
         raft_message_close(&message);
@@ -330,8 +386,10 @@ err_t raft_node_receive(struct raft_node *node, uint64_t now_ms, uint64_t from, 
         raft_message_close(&message); /* the disk is behind: the peer sends it again */
         return E_LIMIT;
     }
-    if (append)
+    if (append) {
         cut_append(node, &message.append_entries);
+        cap_commit(node, &message.append_entries);
+    }
     err = raft_node_step(node, now_ms, &event, update);
     raft_free(entries); /* the array; libraft or take_entries had the batch */
     return err;

@@ -6,7 +6,10 @@
 
 #include "cluster/entry_log.h"
 
-enum { RAFT_ADDRESS_MAX = 24 };
+enum {
+    RAFT_ADDRESS_MAX = 24,
+    RAFT_SERVER_MAX = 16, /* voters and others in a configuration */
+};
 
 /* A write to the log that was handed out: how far it counts once it is on disk. A later write that replaces a
  * part of it lowers that, down to nothing (last < first). */

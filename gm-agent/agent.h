@@ -11,11 +11,11 @@
 #include "gm-agent/tek_table.h"
 
 enum {
-    AGENT_SEND_MAX = 6,              /* datagrams of one step */
-    AGENT_REGISTER_GAP_MS = 1000,    /* shortest time between the starts of two rounds over the server list */
-    AGENT_DELETE_JITTER_MS = 5000,   /* after deleted keys all members come at once, or rather not */
-    AGENT_UNSUPPORTED_RETRY_S = 600, /* a policy that we cannot do is not asked for every minute */
-    AGENT_APPLY_RETRY_MS = 5000,     /* the data path refused: try again */
+    AGENT_SEND_MAX = 6,            /* datagrams of one step */
+    AGENT_REGISTER_GAP_MS = 1000,  /* shortest time between the starts of two rounds over the server list */
+    AGENT_DELETE_JITTER_MS = 5000, /* after deleted keys all members come at once, or rather not */
+    AGENT_UNSUPPORTED_RETRY_MS = 600000, /* a policy that we cannot do is not asked for every minute */
+    AGENT_APPLY_RETRY_MS = 5000,         /* the data path refused: try again */
     AGENT_BACKOFF_DOUBLINGS_MAX = 12,
     AGENT_LOG_LINES_MAX = 5, /* of refused rekeys, a second */
 };

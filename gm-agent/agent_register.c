@@ -41,8 +41,8 @@ static void back_off(struct agent *agent, uint64_t now_ms)
     uint64_t wait_ms = 1000u * (uint64_t)agent->config->retry_first_s << agent->failed_rounds;
     if (wait_ms > max_ms)
         wait_ms = max_ms;
-    if (agent->refused_policy && wait_ms < 1000u * AGENT_UNSUPPORTED_RETRY_S)
-        wait_ms = 1000u * AGENT_UNSUPPORTED_RETRY_S;
+    if (agent->refused_policy && wait_ms < AGENT_UNSUPPORTED_RETRY_MS)
+        wait_ms = AGENT_UNSUPPORTED_RETRY_MS;
     if (agent->failed_rounds < AGENT_BACKOFF_DOUBLINGS_MAX)
         agent->failed_rounds++;
     agent_round_at(agent, now_ms + wait_ms / 2 + agent_random(agent, wait_ms / 2 + 1), now_ms);
@@ -108,12 +108,16 @@ void agent_plan_reregistration(struct agent *agent, uint64_t now_ms)
     agent->reregister_ms = at;
 }
 
-/* Policy, keys and SA of a finished registration become ours. */
+/* Policy, keys and SA of a finished registration become ours; only the SA if a rekey overtook the answer. */
 static err_t take_registration(struct agent *agent, uint64_t now_ms, struct agent_effects *out)
 {
     struct pull_member *pull = &agent->reg.pull;
     struct group_policy *policy = &pull->policy;
-    if (policy->has_kek) {
+    bool overtaken =
+        policy->has_kek && rekey_listen_overtook(&agent->listen, pull->seq, agent->reg.started_ms);
+    if (overtaken) {
+        /* the push brought newer keys */
+    } else if (policy->has_kek) {
         err_t err =
             rekey_listen_open(&agent->listen, &policy->kek, pull->seq, agent->config->accept_dialect, now_ms);
         if (err != E_OK)
@@ -125,6 +129,8 @@ static err_t take_registration(struct agent *agent, uint64_t now_ms, struct agen
     agent->idle_sa = agent->reg.sa;
     agent->idle_peer = agent->reg.server;
     agent->idle_until_ms = now_ms + 1000u * (uint64_t)agent->idle_sa.lifetime_s;
+    if (overtaken)
+        return E_OK;
     agent_take_policy(agent, policy);
     agent->sid_bits = policy->sid_bits;
     agent->sid_count = policy->sid_count;
@@ -146,6 +152,8 @@ static void on_done(struct agent *agent, uint64_t now_ms, struct agent_effects *
     err_t err = take_registration(agent, now_ms, out);
     if (err != E_OK) {
         snprintf(agent->reg.why, sizeof(agent->reg.why), "its rekey keys cannot be used: %s", err_text(err));
+        if (err == E_NO_MEMORY) /* not the policy's fault: soon again */
+            failed.reason = err;
         on_failed(agent, &failed, now_ms, out);
         return;
     }

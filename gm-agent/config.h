@@ -8,12 +8,14 @@
 #include "base/addr.h"
 #include "base/conf.h"
 #include "base/secret.h"
+#include "proto/gdoi/group_policy.h"
 #include "proto/ike/ike_policy.h"
 #include "proto/wire/id_payload.h"
 
 enum {
     GM_SERVER_MAX = 16,   /* key servers in the list */
     GM_LAN_MAX = 8,       /* devices towards the protected hosts */
+    GM_DENY_MAX = 32,     /* local exceptions */
     GM_DEVICE_MAX = 16,   /* bytes with NUL of a device name (IFNAMSIZ) */
     GM_TUN_NAME_MAX = 14, /* bytes with NUL: one letter is added for the guard device */
     GM_NAME_MAX = 64,     /* bytes with NUL of the group's name */
@@ -33,7 +35,9 @@ struct gm_datapath_config {
     size_t lan_count;
     char tun[GM_DEVICE_MAX]; /* xfrm: only tells several agents of one machine apart */
     struct addr anchor;      /* xfrm: IPv4 address of nobody, the tunnel's far end as the kernel sees it */
-    uint32_t mtu;            /* bytes; 0: WAN MTU less the ESP overhead */
+    struct selector deny[GM_DENY_MAX]; /* xfrm: passes in clear although the group protects it, IPv4 */
+    size_t deny_count;
+    uint32_t mtu; /* bytes; 0: WAN MTU less the ESP overhead */
 };
 
 struct gm_config {

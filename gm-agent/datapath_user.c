@@ -343,6 +343,8 @@ err_t datapath_user_open(const struct gm_datapath_config *config, struct datapat
         user_close(&dp->base);
         return err;
     }
+    if (!tun_forwarding())
+        event(DATAPATH_STATE, "user", "net.ipv4.ip_forward is 0: no packet of a host is forwarded");
     *out = &dp->base;
     return E_OK;
 }

@@ -153,7 +153,7 @@ static void repair_xfrm(struct xfrm_datapath *dp)
 
 static void repair_rules(struct xfrm_datapath *dp)
 {
-    err_t err = xfrm_rules_update(dp, true);
+    err_t err = xfrm_rules_update(dp, false);
     event(DATAPATH_STATE, "xfrm",
           err == E_OK ? "somebody changed our nftables table; put back"
                       : "somebody changed our nftables table, and it cannot be put back");
@@ -188,9 +188,9 @@ static const struct datapath_counter *xfrm_counters(const struct datapath *datap
 static void xfrm_close(struct datapath *datapath)
 {
     struct xfrm_datapath *dp = (struct xfrm_datapath *)datapath;
-    if (dp->applied)
+    if (dp->applied || dp->taken_over)
         xfrm_kernel_clear(dp);
-    if (dp->route_made)
+    if (dp->route_made || dp->taken_over)
         xfrm_anchor_remove(dp->route, &dp->site);
     xfrm_socket_close(dp->xfrm);
     xfrm_socket_close(dp->nft);
@@ -253,7 +253,8 @@ err_t datapath_xfrm_open(const struct gm_datapath_config *config, struct datapat
         xfrm_close(&dp->base);
         return err;
     }
-    if (dp->kernel.policy_count != 0)
+    dp->taken_over = dp->kernel.policy_count != 0;
+    if (dp->taken_over)
         event(DATAPATH_STATE, "xfrm", "policies and keys of an earlier run are in force and taken over");
     xfrm_stat_read(&dp->stat_before);
     *out = &dp->base;

@@ -34,6 +34,7 @@ struct xfrm_datapath {
     struct xfrm_kernel kernel; /* as of the latest look */
     struct xfrm_plan plan;     /* as of the latest apply */
     bool applied;              /* plan and ruleset are to be kept */
+    bool taken_over;           /* something of an earlier run was there */
     bool table_made;
     bool route_made;
     uint8_t *ruleset; /* the batch in force; NFT_RULESET_MAX octets */
@@ -79,5 +80,6 @@ void xfrm_stat_read(struct xfrm_stat *out);
 /* Pure: the text of /proc/net/xfrm_stat. */
 void xfrm_stat_parse(struct xfrm_stat *out, const char *text);
 void xfrm_counters_read(struct xfrm_datapath *dp);
+void xfrm_nft_counters_read(struct xfrm_datapath *dp); /* only those of our rules */
 
 #endif

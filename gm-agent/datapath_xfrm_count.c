@@ -70,7 +70,7 @@ static void forget(void *context)
     memset(((struct look *)context)->packets, 0, sizeof(((struct look *)context)->packets));
 }
 
-static void read_nft(struct xfrm_datapath *dp)
+void xfrm_nft_counters_read(struct xfrm_datapath *dp)
 {
     struct look look;
     memset(&look, 0, sizeof(look));
@@ -101,7 +101,7 @@ void xfrm_counters_read(struct xfrm_datapath *dp)
             now.integrity_failed += usage->integrity_failed;
         }
     }
-    read_nft(dp);
+    xfrm_nft_counters_read(dp);
     xfrm_stat_read(&stat);
     struct datapath_counter *c = dp->counters;
     c[DP_ENCAPS].count = nft_total(dp, NFT_COUNTER_ENCAPS);

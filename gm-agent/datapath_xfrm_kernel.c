@@ -212,6 +212,7 @@ void xfrm_kernel_clear(struct xfrm_datapath *dp)
 
 static err_t make_anew(struct xfrm_datapath *dp)
 {
+    xfrm_nft_counters_read(dp); /* what can still be read of the table that goes */
     err_t err = xfrm_socket_batch(dp->nft, (struct bytes){dp->fresh, dp->fresh_len}, dp->fresh_seq);
     if (err != E_OK)
         return err;

@@ -53,6 +53,8 @@ err_t xfrm_site_read(struct xfrm_site *site, const struct gm_datapath_config *co
     memcpy(site->wan, config->wan, sizeof(site->wan));
     memcpy(site->anchor, config->anchor.bytes, sizeof(site->anchor));
     site->inner_mtu = config->mtu;
+    site->deny = config->deny;
+    site->deny_count = config->deny_count;
     *why = "no socket to ask about devices";
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)

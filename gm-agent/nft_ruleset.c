@@ -8,10 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gm-agent/nft_match.h"
+
 enum {
-    IP_PROTOCOL_AT = 9,
-    IP_SRC_AT = 12,
-    IP_DST_AT = 16,
     ETHER_DST_AT = 0,
     TCP_FLAGS_AT = 13,
     TCP_SYN = 0x02,
@@ -63,84 +62,6 @@ void nft_ruleset_table(const struct xfrm_site *site, char out[NFT_NAME_MAX])
     snprintf(out, NFT_NAME_MAX, "quorate_%s", site->instance);
 }
 
-static void match_device(struct nft_batch *b, uint32_t key, const char *name, bool equal)
-{
-    char padded[16] = {0};
-    memcpy(padded, name, strnlen(name, sizeof(padded) - 1));
-    nft_load_meta(b, key, NFT_REG_1);
-    nft_compare(b, NFT_REG_1, equal, padded, sizeof(padded));
-}
-
-static void match_protocol(struct nft_batch *b, uint8_t protocol, bool equal)
-{
-    nft_load_payload(b, NFT_PAYLOAD_NETWORK_HEADER, IP_PROTOCOL_AT, 1, NFT_REG_1);
-    nft_compare(b, NFT_REG_1, equal, &protocol, 1);
-}
-
-static void match_address(struct nft_batch *b, uint32_t at, const uint8_t addr[4])
-{
-    nft_load_payload(b, NFT_PAYLOAD_NETWORK_HEADER, at, 4, NFT_REG_1);
-    nft_compare(b, NFT_REG_1, true, addr, 4);
-}
-
-/* What is in NFT_REG_1 lies in the prefix. */
-static void match_loaded_prefix(struct nft_batch *b, const struct prefix *prefix)
-{
-    uint8_t mask[16];
-    prefix_mask(prefix, mask);
-    if (prefix->bits < 32)
-        nft_mask(b, NFT_REG_1, mask, 4);
-    nft_compare(b, NFT_REG_1, true, prefix->addr.bytes, 4);
-}
-
-static void match_prefix(struct nft_batch *b, uint32_t at, const struct prefix *prefix)
-{
-    if (prefix->bits == 0)
-        return;
-    nft_load_payload(b, NFT_PAYLOAD_NETWORK_HEADER, at, 4, NFT_REG_1);
-    match_loaded_prefix(b, prefix);
-}
-
-static void match_prefixes(struct nft_batch *b, const struct selector *s)
-{
-    match_prefix(b, IP_SRC_AT, &s->src);
-    match_prefix(b, IP_DST_AT, &s->dst);
-}
-
-static void match_port(struct nft_batch *b, uint32_t at, uint16_t port)
-{
-    uint16_t raw = htons(port);
-    if (port == 0)
-        return;
-    nft_load_payload(b, NFT_PAYLOAD_TRANSPORT_HEADER, at, 2, NFT_REG_1);
-    nft_compare(b, NFT_REG_1, true, &raw, 2);
-}
-
-static void match_selector(struct nft_batch *b, const struct selector *s)
-{
-    match_prefixes(b, s);
-    if (s->protocol != 0)
-        match_protocol(b, s->protocol, true);
-    match_port(b, 0, s->src_port);
-    match_port(b, 2, s->dst_port);
-}
-
-/* One octet, 1 if so: route with XFRM, packet out of XFRM. */
-static void match_flag(struct nft_batch *b, bool outbound, uint8_t value)
-{
-    if (outbound)
-        nft_load_rt(b, NFT_RT_XFRM, NFT_REG_1);
-    else
-        nft_load_meta(b, NFT_META_SECPATH, NFT_REG_1);
-    nft_compare(b, NFT_REG_1, true, &value, 1);
-}
-
-static void match_reqid(struct nft_batch *b, bool outbound, uint32_t reqid)
-{
-    nft_load_xfrm_reqid(b, outbound, NFT_REG_1);
-    nft_compare(b, NFT_REG_1, true, &reqid, sizeof(reqid));
-}
-
 static void count_and_drop(struct nft_batch *b, enum nft_ruleset_counter counter)
 {
     nft_count(b, counter_names[counter]);
@@ -150,8 +71,8 @@ static void count_and_drop(struct nft_batch *b, enum nft_ruleset_counter counter
 static void rules_inward(struct nft_batch *b, const struct xfrm_site *site)
 {
     nft_rule_begin(b, "inward");
-    match_device(b, NFT_META_IIFNAME, site->wan, true);
-    match_protocol(b, IPPROTO_ESP, true);
+    nft_match_device(b, NFT_META_IIFNAME, site->wan, true);
+    nft_match_protocol(b, IPPROTO_ESP, true);
     nft_load_payload(b, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 4, NFT_REG_1);
     nft_lookup(b, NFT_REG_1, spi_set);
     nft_immediate(b, NFT_REG_1, site->wan_addr, 4);
@@ -161,8 +82,8 @@ static void rules_inward(struct nft_batch *b, const struct xfrm_site *site)
 
     const uint32_t invalid = STATE_INVALID, none = 0;
     nft_rule_begin(b, "defrag");
-    match_device(b, NFT_META_IIFNAME, site->wan, true);
-    match_protocol(b, IPPROTO_ESP, true);
+    nft_match_device(b, NFT_META_IIFNAME, site->wan, true);
+    nft_match_protocol(b, IPPROTO_ESP, true);
     nft_load_ct(b, NFT_CT_STATE, NFT_REG_1);
     nft_mask(b, NFT_REG_1, &invalid, sizeof(invalid));
     nft_compare(b, NFT_REG_1, false, &none, sizeof(none));
@@ -177,9 +98,9 @@ static void accept_control(struct nft_batch *b, const struct xfrm_site *site,
         return;
     for (size_t i = 0; i < 2 * XFRM_CONTROL_PORT_COUNT; i++) {
         nft_rule_begin(b, chain);
-        match_address(b, our_address_at, site->wan_addr);
-        match_protocol(b, IPPROTO_UDP, true);
-        match_port(b, i % 2 == 0 ? 0 : 2, xfrm_control_ports[i / 2]);
+        nft_match_address(b, our_address_at, site->wan_addr);
+        nft_match_protocol(b, IPPROTO_UDP, true);
+        nft_match_port(b, i % 2 == 0 ? 0 : 2, xfrm_control_ports[i / 2]);
         nft_verdict(b, NF_ACCEPT, NULL);
         nft_rule_end(b);
     }
@@ -189,7 +110,7 @@ static void accept_denied(struct nft_batch *b, const struct xfrm_site *site, con
 {
     for (size_t i = 0; i < site->deny_count; i++) {
         nft_rule_begin(b, chain);
-        match_selector(b, &site->deny[i]);
+        nft_match_selector(b, &site->deny[i]);
         nft_verdict(b, NF_ACCEPT, NULL);
         nft_rule_end(b);
     }
@@ -198,15 +119,15 @@ static void accept_denied(struct nft_batch *b, const struct xfrm_site *site, con
 static void rules_clear(struct nft_batch *b, const struct xfrm_site *site, const struct datapath_state *state)
 {
     nft_rule_begin(b, "clear");
-    match_device(b, NFT_META_IIFNAME, site->wan, false);
+    nft_match_device(b, NFT_META_IIFNAME, site->wan, false);
     nft_verdict(b, NF_ACCEPT, NULL);
     nft_rule_end(b);
     nft_rule_begin(b, "clear");
-    match_flag(b, false, 1);
+    nft_match_flag(b, false, 1);
     nft_verdict(b, NFT_GOTO, "decrypted");
     nft_rule_end(b);
     nft_rule_begin(b, "clear");
-    match_protocol(b, IPPROTO_ESP, true);
+    nft_match_protocol(b, IPPROTO_ESP, true);
     nft_verdict(b, NFT_GOTO, "clear_esp");
     nft_rule_end(b);
     nft_rule_begin(b, "clear");
@@ -214,27 +135,27 @@ static void rules_clear(struct nft_batch *b, const struct xfrm_site *site, const
     nft_rule_end(b);
 
     nft_rule_begin(b, "clear_esp"); /* was led here by "inward", or is meant for another IPsec of ours */
-    match_address(b, IP_DST_AT, site->wan_addr);
+    nft_match_address(b, IP_DST_AT, site->wan_addr);
     nft_verdict(b, NF_ACCEPT, NULL);
     nft_rule_end(b);
     accept_control(b, site, state, "clear_in", IP_DST_AT);
     accept_denied(b, site, "clear_in");
     for (size_t i = 0; i < state->selector_count; i++) {
         nft_rule_begin(b, "clear_esp");
-        match_prefixes(b, &state->selectors[i]);
+        nft_match_prefixes(b, &state->selectors[i]);
         count_and_drop(b, NFT_COUNTER_INVALID_SPI);
         nft_rule_end(b);
         nft_rule_begin(b, "clear_in");
-        match_selector(b, &state->selectors[i]);
+        nft_match_selector(b, &state->selectors[i]);
         count_and_drop(b, NFT_COUNTER_NOT_IPSEC);
         nft_rule_end(b);
         nft_rule_begin(b, "decrypted");
-        match_selector(b, &state->selectors[i]);
+        nft_match_selector(b, &state->selectors[i]);
         nft_verdict(b, NF_ACCEPT, NULL);
         nft_rule_end(b);
     }
     nft_rule_begin(b, "decrypted");
-    match_reqid(b, false, xfrm_plan_reqid_in(site));
+    nft_match_reqid(b, false, xfrm_plan_reqid_in(site));
     count_and_drop(b, NFT_COUNTER_NO_POLICY);
     nft_rule_end(b);
 }
@@ -244,7 +165,7 @@ static void rules_stash(struct nft_batch *b, const struct xfrm_site *site)
     static const char *const names[] = {"stash_forward", "stash_output"};
     for (size_t i = 0; i < 2; i++) {
         nft_rule_begin(b, names[i]);
-        match_reqid(b, true, xfrm_plan_reqid_out(site));
+        nft_match_reqid(b, true, xfrm_plan_reqid_out(site));
         nft_load_payload(b, NFT_PAYLOAD_NETWORK_HEADER, IP_SRC_AT, 4, NFT_REG_1);
         nft_store_meta(b, NFT_META_PRIORITY, NFT_REG_1);
         nft_load_payload(b, NFT_PAYLOAD_NETWORK_HEADER, IP_DST_AT, 4, NFT_REG_1);
@@ -269,8 +190,8 @@ static void restore(struct nft_batch *b)
 
 static void match_anchored(struct nft_batch *b, const struct xfrm_site *site)
 {
-    match_protocol(b, IPPROTO_ESP, true);
-    match_address(b, IP_DST_AT, site->anchor);
+    nft_match_protocol(b, IPPROTO_ESP, true);
+    nft_match_address(b, IP_DST_AT, site->anchor);
 }
 
 /* The stashed destination is (not) a group, or there is none. */
@@ -336,19 +257,19 @@ static void match_stashed(struct nft_batch *b, const struct selector *s)
 {
     static const uint8_t none[4];
     nft_load_meta(b, NFT_META_PRIORITY, NFT_REG_1);
-    match_loaded_prefix(b, &s->src);
+    nft_match_loaded_prefix(b, &s->src);
     nft_load_meta(b, NFT_META_MARK, NFT_REG_1);
     nft_compare(b, NFT_REG_1, false, none, sizeof(none));
-    match_loaded_prefix(b, &s->dst);
+    nft_match_loaded_prefix(b, &s->dst);
 }
 
 static void rules_guard(struct nft_batch *b, const struct xfrm_site *site, const struct datapath_state *state)
 {
     static const uint8_t none[4];
     nft_rule_begin(b, "guard");
-    match_device(b, NFT_META_OIFNAME, site->wan, true);
-    match_protocol(b, IPPROTO_ESP, false);
-    match_flag(b, true, 0);
+    nft_match_device(b, NFT_META_OIFNAME, site->wan, true);
+    nft_match_protocol(b, IPPROTO_ESP, false);
+    nft_match_flag(b, true, 0);
     nft_verdict(b, NFT_JUMP, "leaving");
     nft_rule_end(b);
     nft_rule_begin(b, "guard");
@@ -367,7 +288,7 @@ static void rules_guard(struct nft_batch *b, const struct xfrm_site *site, const
     accept_denied(b, site, "leaving");
     for (size_t i = 0; i < state->selector_count; i++) {
         nft_rule_begin(b, "leaving");
-        match_selector(b, &state->selectors[i]);
+        nft_match_selector(b, &state->selectors[i]);
         count_and_drop(b, NFT_COUNTER_LEAK);
         nft_rule_end(b);
     }
@@ -380,8 +301,9 @@ static void rules_mss(struct nft_batch *b, const struct xfrm_site *site, const s
     const uint16_t mss = htons((uint16_t)(xfrm_plan_inner_mtu(site, state) - TCP_IP_HEADERS));
     for (int outbound = 0; outbound < 2; outbound++) {
         nft_rule_begin(b, "mss");
-        match_protocol(b, IPPROTO_TCP, true);
-        match_reqid(b, outbound != 0, outbound != 0 ? xfrm_plan_reqid_out(site) : xfrm_plan_reqid_in(site));
+        nft_match_protocol(b, IPPROTO_TCP, true);
+        nft_match_reqid(b, outbound != 0,
+                        outbound != 0 ? xfrm_plan_reqid_out(site) : xfrm_plan_reqid_in(site));
         nft_load_payload(b, NFT_PAYLOAD_TRANSPORT_HEADER, TCP_FLAGS_AT, 1, NFT_REG_1);
         nft_mask(b, NFT_REG_1, &syn, 1);
         nft_compare(b, NFT_REG_1, true, &syn, 1);

@@ -90,6 +90,7 @@ void registration_start(struct registration *reg, const struct gm_config *config
     reg->rng = rng;
     reg->server = *server;
     reg->state = REGISTRATION_MAIN_MODE;
+    reg->started_ms = now_ms;
     struct mm_params params = {
         .policy = &config->ike,
         .psk = secret_view(&config->psk),

@@ -38,6 +38,7 @@ struct registration {
     unsigned resends;
     uint64_t resend_wait_ms;
     uint64_t resend_at_ms;
+    uint64_t started_ms;
     uint64_t deadline_ms;
     bool heard;       /* the server answered at all */
     uint16_t hint;    /* notify type of a clear notify: a hint for the log, not believed */

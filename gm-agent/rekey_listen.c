@@ -17,9 +17,16 @@ err_t rekey_listen_open(struct rekey_listen *listen, const struct kek *kek, uint
     listen->member = member;
     listen->active = true;
     listen->installed_ms = now_ms;
+    listen->taken_ms = 0;
     listen->expires_ms = now_ms + 1000u * (uint64_t)kek->lifetime_s;
     secret_wipe(&member.kek, sizeof(member.kek));
     return E_OK;
+}
+
+bool rekey_listen_overtook(const struct rekey_listen *listen, uint32_t seq, uint64_t since_ms)
+{
+    return listen->active && listen->taken_ms != 0 && listen->taken_ms >= since_ms &&
+           listen->member.last_seq > seq;
 }
 
 /* RFC 8263 7.2: the latest KEK says whether and how to acknowledge; 4.2: under the KEK that decrypted the
@@ -87,6 +94,7 @@ err_t rekey_listen_accept(struct rekey_listen *listen, struct bytes datagram,
         listen->installed_ms = now_ms;
         listen->expires_ms = now_ms + 1000u * (uint64_t)message->policy.kek.lifetime_s;
     }
+    listen->taken_ms = now_ms;
     remember(listen, datagram, ack, ack_len);
     return E_OK;
 }

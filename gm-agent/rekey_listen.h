@@ -20,6 +20,7 @@ struct rekey_listen {
     struct push_member member;
     uint64_t expires_ms; /* of the KEK, monotonic */
     uint64_t installed_ms;
+    uint64_t taken_ms; /* when the newest push was accepted; 0: none since the Rekey SA came by registration */
     /* The push that was taken last, and its acknowledgement: for repeats, also when it replaced the KEK. */
     uint8_t last_push[ISAKMP_MESSAGE_MAX];
     size_t last_push_len;
@@ -32,6 +33,9 @@ struct rekey_listen {
  * number does not go back. E_BAD_KEY and others: the old one is kept. */
 err_t rekey_listen_open(struct rekey_listen *listen, const struct kek *kek, uint32_t seq, bool any_dialect,
                         uint64_t now_ms) MUST_USE;
+/* Was a push taken since 'since_ms' (the begin of a registration) that its answer, made at sequence number seq,
+ * does not know of? Then that answer is older than what we have, and its keys and policy must not undo it. */
+bool rekey_listen_overtook(const struct rekey_listen *listen, uint32_t seq, uint64_t since_ms);
 /* *message must be zeroed; the caller closes it by push_received_close whatever the verdict. member: our
  * address in the latest PULL, for the acknowledgement of a repeat. */
 enum rekey_verdict rekey_listen_look(struct rekey_listen *listen, struct bytes datagram,

@@ -60,3 +60,8 @@ void tun_relax(const char *name)
     snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
     write_switch(path, "1");
 }
+
+bool tun_forwarding(void)
+{
+    return read_switch("/proc/sys/net/ipv4/ip_forward") != '0';
+}

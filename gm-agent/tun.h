@@ -2,6 +2,8 @@
 #ifndef GM_AGENT_TUN_H
 #define GM_AGENT_TUN_H
 
+#include <stdbool.h>
+
 #include "base/err.h"
 
 /* A non-blocking descriptor without packet information. The device goes when it is closed. E_PERMISSION,
@@ -10,5 +12,7 @@ err_t tun_open(const char *name, int *out) MUST_USE;
 /* Decrypted packets come in here with sources that are reached by the WAN: reverse-path filtering must be off
  * or, if the machine wants it everywhere, loose. No IPv6 address either. */
 void tun_relax(const char *name);
+/* Does the kernel forward IPv4 at all? Without that no packet of a host gets here. */
+bool tun_forwarding(void);
 
 #endif

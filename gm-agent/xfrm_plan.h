@@ -17,7 +17,7 @@
 enum {
     XFRM_PLAN_SA_MAX = TEK_TABLE_MAX + 1,
     XFRM_PLAN_CONTROL_MAX = 6, /* ways out for our own control traffic */
-    XFRM_PLAN_DENY_MAX = 32,   /* local exceptions */
+    XFRM_PLAN_DENY_MAX = GM_DENY_MAX,   /* local exceptions */
     XFRM_PLAN_POLICY_MAX =
         (POLICY_SELECTOR_MAX + XFRM_PLAN_DENY_MAX) * (3 + GM_LAN_MAX) + XFRM_PLAN_CONTROL_MAX,
     XFRM_KERNEL_SA_MAX = 4 * XFRM_PLAN_SA_MAX,         /* of ours, found in the kernel */

@@ -115,13 +115,23 @@ static err_t verdict_of(const struct nlmsghdr *message)
     return number > 0 ? E_IO : xfrm_error(number == -2147483647 - 1 ? EINVAL : -number);
 }
 
+const struct nlmsghdr *xfrm_reply_next(struct bytes *left)
+{
+    const struct nlmsghdr *message = (const struct nlmsghdr *)left->data;
+    /* Not mnl_nlmsg_ok: it takes a length of 2^31 and more for a negative one, which fits everywhere. */
+    if (left->len < NLMSG_HDRLEN || message->nlmsg_len < NLMSG_HDRLEN || message->nlmsg_len > left->len)
+        return NULL;
+    size_t step = NLMSG_ALIGN((size_t)message->nlmsg_len);
+    *left = bytes_slice(*left, step < left->len ? step : left->len, left->len);
+    return message;
+}
+
 enum xfrm_reply xfrm_reply_walk(struct bytes datagram, uint32_t seq, xfrm_dump_fn take, void *context,
                                 err_t *err)
 {
-    int left = (int)datagram.len;
-    const struct nlmsghdr *message = (const struct nlmsghdr *)datagram.data;
+    const struct nlmsghdr *message;
     *err = E_OK;
-    for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+    while ((message = xfrm_reply_next(&datagram)) != NULL) {
         if (message->nlmsg_seq != seq)
             continue; /* what is left of a request that timed out */
         if ((message->nlmsg_flags & NLM_F_DUMP_INTR) != 0)
@@ -236,9 +246,8 @@ err_t xfrm_socket_batch(struct xfrm_socket *s, struct bytes batch, uint32_t last
         err = receive(s, MSG_DONTWAIT, &datagram);
         if (err != E_OK)
             break;
-        int left = (int)datagram.len;
-        const struct nlmsghdr *message = (const struct nlmsghdr *)datagram.data;
-        for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left)) {
+        const struct nlmsghdr *message;
+        while ((message = xfrm_reply_next(&datagram)) != NULL) {
             if (message->nlmsg_type != NLMSG_ERROR)
                 continue;
             err_t verdict = verdict_of(message);
@@ -266,9 +275,8 @@ bool xfrm_socket_drain(struct xfrm_socket *s, uint32_t own_port, xfrm_dump_fn ta
         }
         if (err != E_OK)
             return true;
-        int left = (int)datagram.len;
-        const struct nlmsghdr *message = (const struct nlmsghdr *)datagram.data;
-        for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
+        const struct nlmsghdr *message;
+        while ((message = xfrm_reply_next(&datagram)) != NULL)
             if (message->nlmsg_type >= NLMSG_MIN_TYPE && message->nlmsg_pid != own_port)
                 take(message, context);
     }

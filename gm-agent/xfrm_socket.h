@@ -42,6 +42,8 @@ bool xfrm_socket_drain(struct xfrm_socket *s, uint32_t own_port, xfrm_dump_fn ta
                        bool *lost);
 uint32_t xfrm_socket_port(const struct xfrm_socket *s);
 
+/* The next whole message, which *left is then behind; NULL: none. Any octets, aligned to 4. Pure. */
+const struct nlmsghdr *xfrm_reply_next(struct bytes *left);
 enum xfrm_reply { XFRM_REPLY_MORE, XFRM_REPLY_DONE, XFRM_REPLY_INTERRUPTED };
 /* One datagram of answers to the request with this number, any octets: *err is the kernel's verdict when it
  * is done. Pure. */

@@ -134,7 +134,7 @@ void server_health_update(struct server *server)
 void server_peers_update(struct server *server)
 {
     struct api_cluster next = server->peers; /* only this thread writes it */
-    struct cluster_peer_status peers[NODE_MAX];
+    struct cluster_peer_status peers[KS_NODE_MAX];
     struct cluster_status status = {0};
     if (server->stopping)
         return;

@@ -253,6 +253,11 @@ uint64_t core_wake_ms(const struct core *core)
     return core->wake_ms;
 }
 
+void core_lost(struct core *core, uint64_t count)
+{
+    metrics_add(&core->metrics, METRIC_DATAGRAMS_LOST, count);
+}
+
 const struct metrics *core_metrics(const struct core *core)
 {
     return &core->metrics;

@@ -71,6 +71,8 @@ err_t core_rekey(struct core *core, const char *group, core_rekey_fn done, void 
 
 /* Why members are not served yet, as static text; NULL when they are. */
 const char *core_not_serving(const struct core *core);
+/* Datagrams that the socket could not take, since the last call. */
+void core_lost(struct core *core, uint64_t count);
 const struct metrics *core_metrics(const struct core *core);
 size_t core_sa_count(const struct core *core);
 size_t core_half_open(const struct core *core);

@@ -101,8 +101,7 @@ static void on_ready(void *context, bool ready, const char *reason)
 static void on_fatal(void *context, err_t err, const char *reason)
 {
     struct server *server = context;
-    server->result = err;
-    event(STORAGE_FAILED, reason, err_text(err));
+    server->result = err; /* the cluster has said why */
     server_stop(server, reason);
 }
 
@@ -143,9 +142,18 @@ static void on_check(uv_check_t *check)
 static void on_second(uv_timer_t *timer)
 {
     struct server *server = timer->data;
+    core_lost(server->core, udp_lost(server->udp) - server->lost);
+    server->lost = udp_lost(server->udp);
     server_health_update(server);
     server_peers_update(server);
     server_watchdog(server);
+}
+
+/* What is bound or opened once stays as it is until the next start, and that is said. */
+static bool needs_restart(const struct ksd_config *now, const struct ksd_config *new)
+{
+    return !endpoint_equal(&now->listen, &new->listen) || !endpoint_equal(&now->api, &new->api) ||
+           strcmp(now->data_dir, new->data_dir) != 0 || strcmp(now->node_key_file, new->node_key_file) != 0;
 }
 
 static void reload(struct server *server)
@@ -153,6 +161,9 @@ static void reload(struct server *server)
     struct ksd_config *config = server->options.reload(server->options.context);
     if (config == NULL)
         return;
+    if (needs_restart(server->config, config))
+        event(CONFIG_ERROR, config->path, 0u,
+              "node or api differ: expected a restart for them; the rest is taken over");
     core_configure(server->core, config);
     config_free(server->config);
     server->config = config;

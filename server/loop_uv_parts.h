@@ -32,6 +32,7 @@ struct server {
     uv_async_t mail_wake;
     bool mail_open;
     struct udp *udp;
+    uint64_t lost; /* datagrams lost and counted */
     struct crypto_pool *pool;
     struct cluster *cluster;
     struct core *core;

@@ -23,7 +23,7 @@ enum {
     MEMBER_SID_MAX = POLICY_SID_MAX,
     NODE_ID_LEN = 16,
     CLUSTER_ID_LEN = 16,
-    NODE_MAX = 16,                /* key servers of a cluster, of all roles */
+    KS_NODE_MAX = 16,                /* key servers of a cluster, of all roles */
     CA_CERT_MAX = 2048,           /* octets of the authority's certificate */
     CA_KEY_MAX = 256,             /* octets of its key, before wrapping */
     RECORD_LEN_MAX = 32768,       /* octets of one encoded row */

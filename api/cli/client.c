@@ -86,9 +86,13 @@ static void tame(json_t *json)
     char *text = strndup(json_string_value(json), json_string_length(json));
     if (text == NULL)
         return;
-    for (char *p = text; *p != '\0'; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+    for (char *p = text; *p != '\0'; p++) {
+        bool is_c1 = *p == '\xc2' && (unsigned char)p[1] >= 0x80 && (unsigned char)p[1] < 0xa0;
+        if (is_c1)
+            *p++ = '?';
+        if (is_c1 || (unsigned char)*p < 0x20 || *p == 0x7f)
             *p = '?';
+    }
     json_string_set(json, text);
     free(text);
 }

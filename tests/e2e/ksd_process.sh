@@ -9,6 +9,7 @@ dir=$NETLAB_DIR
 port=$((20000 + $$ % 20000))
 api_port=$((port + 1))
 pid=
+trap 'netlab_down; umount -q "$dir/small" 2> /dev/null' EXIT
 
 config() { # [GROUP NAME...]
     local name number=1 comma='' groups=''
@@ -97,6 +98,10 @@ kill -HUP "$pid"
 check "SIGHUP with a bad file is an event with its line" netlab_wait 5 logged "CONFIG_ERROR: $dir/ksd.conf:[0-9]*: "
 check "and changes nothing" has_group G3
 config G1 G3
+sed -i "2s/$api_port/1/" "$dir/ksd.conf"
+kill -HUP "$pid"
+check "SIGHUP: what needs a restart is said" netlab_wait 5 logged "CONFIG_ERROR: $dir/ksd.conf:0: .*restart"
+config G1 G3
 check "SIGTERM ends with 0" stop TERM
 check "and is logged" logged 'STOPPED: ksd stopped: SIGTERM'
 
@@ -109,5 +114,57 @@ start
 check "ready after kill -9" ready
 check "with the same keys" test "$(api /v1/groups/G1 | jq .generation)" = "$before"
 check "SIGINT ends with 0" stop INT
+
+# What systemd is told: a socket that writes down what it gets.
+cat > "$dir/notify.py" <<'PY'
+import os, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+while True:
+    print(s.recv(4096).decode().replace("\n", " "), flush=True)
+PY
+python3 "$dir/notify.py" "$dir/notify.sock" > "$dir/notify.out" &
+echo $! > "$dir/notify.pid"
+netlab_wait 10 test -S "$dir/notify.sock"
+told() { grep -q "$1" "$dir/notify.out"; }
+export NOTIFY_SOCKET=$dir/notify.sock WATCHDOG_USEC=5000000
+start
+unset NOTIFY_SOCKET WATCHDOG_USEC
+check "READY=1 is told" netlab_wait 10 told READY=1
+check "the state, too" netlab_wait 10 told STATUS=serving
+check "the watchdog is fed" netlab_wait 10 told WATCHDOG=1
+rekey() { curl -fsS -X POST "http://127.0.0.1:$api_port/v1/groups/$1/rekey" 2>/dev/null; }
+ready
+check "a rekey on request is committed" test "$(rekey G1 | jq .seq)" = 1
+check "of an unknown group it is not" bash -c "! curl -fsS -X POST http://127.0.0.1:$api_port/v1/groups/G9/rekey 2>/dev/null"
+stop TERM
+check "STOPPING=1 is told" netlab_wait 5 told STOPPING=1
+netlab_stop notify
+
+# A full disk: a named reason, an orderly end, and everything there again once there is room.
+ended() { ! grep -qs '^State:.[^Z]' "/proc/$pid/status"; }
+full_disk() {
+    mkdir -p "$dir/small" && mount -t tmpfs -o size=18M tmpfs "$dir/small" || return 1
+    sed -i "s#\"$dir/data\"#\"$dir/small/data\"#" "$dir/ksd.conf"
+    start && ready || return 1
+    dd if=/dev/zero of="$dir/small/fill" bs=4k 2> /dev/null
+    local i
+    for ((i = 0; i < 40; i++)); do
+        ended && break
+        rekey G1 > "$dir/out"
+    done
+    netlab_wait 10 ended || { stop KILL; return 1; }
+    wait "$pid"
+    local code=$?
+    [ "$code" = 1 ] || { echo "exit $code"; return 1; }
+    logged 'STORAGE_FAILED' || return 1
+    rm "$dir/small/fill"
+    start && ready && stop TERM
+}
+if [ "$(id -u)" = 0 ] && unshare -m true 2> /dev/null; then
+    check "a full disk is told, and survived" full_disk
+    umount "$dir/small"
+    config G1 G3
+fi
 check "no secret in the log" bash -c "! grep -q 'a long secret' '$dir/ksd.log'"
 e2e_end

@@ -57,14 +57,16 @@ mount -t tmpfs tmpfs /tmp
 mkdir -p /run/netns
 [ -e /dev/net/tun ] || mknod /dev/net/tun c 10 200
 ip link set lo up
-for module in esp4 xfrm_user authenc cbc echainiv drbg hmac sha256_generic sha512_generic veth tun nf_tables nft_xfrm; do
+for module in drbg jitterentropy_rng hmac sha256_generic sha512_generic aes_generic authenc cbc echainiv seqiv gcm ctr \
+    esp4 xfrm_user xfrm4_tunnel veth dummy tun ipip af_packet nf_tables nf_conntrack nft_ct nft_nat nft_masq nft_chain_nat \
+    nft_xfrm nft_objref nft_counter nft_reject_inet; do
     modprobe -q "$module"
 done
 echo "kernel $(uname -r), $(cut -d' ' -f1 /proc/uptime) s after power on"
 bash /suite/run.sh
 echo "the suite ends $(cut -d' ' -f1 /proc/uptime) s after power on"
 echo o > /proc/sysrq-trigger
-sleep 60
+exec cat # until it is off
 INIT
 chmod 755 "$root/init"
 (cd "$root" && find . | cpio -o -H newc --quiet) > "$out"

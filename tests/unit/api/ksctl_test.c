@@ -1,11 +1,12 @@
 /* The ksctl binary against the API of the fixture: its text equals golden files in the shape of routers'
  * outputs, its exit codes tell who was at fault. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/wait.h>
 
 #include "tests/unit/api/api_fixture.h"
 
-enum { WORDS = 16, OUTPUT_MAX = 1 << 20 };
+enum { WORDS = 16, OUTPUT_MAX = 8 << 20 };
 
 struct run {
     int code;
@@ -231,6 +232,101 @@ static void a_refusal_is_one_and_a_dead_server_is_three(void **state)
     run_close(&run);
 }
 
+static void pages_are_put_together(void **state)
+{
+    enum { MANY = 2500 };
+    struct fixture *f = *state;
+    struct store_txn *txn;
+    assert_ok(store_begin_write(f->store, &txn));
+    for (unsigned i = 0; i < MANY; i++) {
+        char address[32];
+        snprintf(address, sizeof(address), "10.2.%u.%u", i / 256, i % 256);
+        struct member_record m = fixture_member(9, address, 0x0a);
+        put_member(txn, &m);
+    }
+    assert_ok(store_commit(txn));
+    struct run run = ksctl(f, "-g @vpn 2/\xc3\xa9@ json show crypto gdoi ks members");
+    assert_int_equal(run.code, 0);
+    struct answer a = {.json = json_loads(run.out, 0, NULL)};
+    assert_int_equal(json_array_size(at(&a, "0.members.members")), MANY);
+    assert_at_text(&a, "0.members.members.2499.identity", "10.2.9.195");
+    assert_at_null(&a, "0.members.next");
+    json_decref(a.json);
+    run_close(&run);
+}
+
+/* Something else on the port: says one thing to whoever asks. */
+struct impostor {
+    int fd;
+    const char *answer;
+    pthread_t thread;
+};
+
+static void *serve_impostor(void *context)
+{
+    struct impostor *impostor = context;
+    char asked[4096];
+    int fd = accept(impostor->fd, NULL, NULL);
+    if (fd < 0 || recv(fd, asked, sizeof(asked), 0) <= 0)
+        return NULL;
+    send_text(fd, impostor->answer, strlen(impostor->answer));
+    close(fd);
+    return NULL;
+}
+
+static struct run ksctl_of_impostor(const struct fixture *f, const char *answer, const char *line)
+{
+    struct impostor impostor = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .answer = answer};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(address);
+    char server[64];
+    assert_int_equal(bind(impostor.fd, (struct sockaddr *)&address, len), 0);
+    assert_int_equal(listen(impostor.fd, 1), 0);
+    assert_int_equal(getsockname(impostor.fd, (struct sockaddr *)&address, &len), 0);
+    assert_int_equal(pthread_create(&impostor.thread, NULL, serve_impostor, &impostor), 0);
+    snprintf(server, sizeof(server), "http://127.0.0.1:%u/", ntohs(address.sin_port));
+    struct run run = ksctl_at(f, server, line);
+    pthread_join(impostor.thread, NULL);
+    close(impostor.fd);
+    return run;
+}
+
+static void what_is_no_key_server_is_noticed(void **state)
+{
+    static const char *const answers[] = {
+        "HTTP/1.0 200 OK\r\n\r\n<html>hello</html>",
+        "HTTP/1.0 200 OK\r\n\r\n",
+        "HTTP/1.0 500 No\r\n\r\n",
+        "HTTP/1.0 200 OK\r\n\r\n[1, 2]",
+        "220 smtp.example.net ready\r\n",
+        "HTTP/1.0 200 OK\r\n\r\n{\"a\":1,\"a\":2}",
+        "HTTP/1.0 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        struct run run = ksctl_of_impostor(*state, answers[i], "show readyz");
+        if (run.code != 3)
+            fail_msg("%s: ended with %d: %s", answers[i], run.code, run.out);
+        assert_string_equal(run.out, "");
+        run_close(&run);
+    }
+}
+
+static void a_servers_text_moves_no_cursor(void **state)
+{
+    struct run run = ksctl_of_impostor(
+        *state, "HTTP/1.0 200 OK\r\n\r\n{\"ready\": true, \"version\": \"\\u001b[2J\\u0007\"}",
+        "show readyz");
+    assert_int_equal(run.code, 0);
+    assert_non_null(strstr(run.out, "Version       : ?[2J?\n"));
+    run_close(&run);
+    run = ksctl_of_impostor(
+        *state, "HTTP/1.0 409 No\r\n\r\n{\"title\": \"\\u009b31mNo\", \"detail\": \"\\u001b\"}", "rekey G1");
+    assert_int_equal(run.code, 1);
+    assert_null(strchr(run.err, 0x1b));
+    assert_null(strstr(run.err, "\xc2\x9b"));
+    run_close(&run);
+}
+
 static void events_are_lines(void **state)
 {
     struct fixture *f = *state;
@@ -328,6 +424,9 @@ int main(void)
         TEST(every_command_of_the_routes_is_understood),
         TEST(wrong_commands_are_usage_errors),
         TEST(a_refusal_is_one_and_a_dead_server_is_three),
+        TEST(pages_are_put_together),
+        TEST(what_is_no_key_server_is_noticed),
+        TEST(a_servers_text_moves_no_cursor),
         TEST(events_are_lines),
         TEST(help_names_every_command),
         TEST(bash_completes_words),

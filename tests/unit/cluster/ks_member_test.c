@@ -139,7 +139,17 @@ static void sender_ids_are_never_given_twice(void **state)
     }
     assert_err(join_sids(ks, 99, 1), E_FULL);
     assert_null(member_of(ks, 1, 99));
-    assert_ok(join_sids(ks, 99, 0));
+    assert_err(join_sids(ks, 99, 0), E_FULL);
+}
+
+/* RFC 6407 3.5: one for every member of a group with a counter mode; more on request. */
+static void a_member_that_asks_for_no_sender_id_gets_one(void **state)
+{
+    struct ks *ks = *state;
+    assert_ok(join_sids(ks, 1, 0));
+    assert_int_equal(member_of(ks, 1, 1)->sid_count, 1);
+    assert_ok(join_sids(ks, 2, 0));
+    assert_int_not_equal(member_of(ks, 1, 2)->first_sid, member_of(ks, 1, 1)->first_sid);
 }
 
 static void a_request_beyond_the_bound_takes_nothing(void **state)
@@ -222,6 +232,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_member_that_comes_again_keeps_its_counters_and_moves,
                                         ks_setup_group, ks_teardown),
         cmocka_unit_test_setup_teardown(sender_ids_are_never_given_twice, setup_gcm, ks_teardown),
+        cmocka_unit_test_setup_teardown(a_member_that_asks_for_no_sender_id_gets_one, setup_gcm, ks_teardown),
         cmocka_unit_test_setup_teardown(a_request_beyond_the_bound_takes_nothing, setup_gcm, ks_teardown),
         cmocka_unit_test_setup_teardown(a_group_without_counter_mode_gives_no_sender_ids, ks_setup_group,
                                         ks_teardown),

@@ -142,26 +142,24 @@ static void the_authority_itself_is_no_node(void **state)
                  REASON_BAD_CERTIFICATE);
 }
 
-static void an_expired_certificate_is_refused(void **state)
+static void refuse_node(struct house *h, uint8_t id, uint64_t from_s, enum transport_reason reason)
 {
-    struct house *h = *state;
     struct cert_key *key;
     struct cert *cert;
-    issue(&h->net.authority, 1, now_s() - 10 * 86400, 5, &key, &cert);
-    refuse_guise(h, &(struct guise){.cert = cert, .key = key}, REASON_CERTIFICATE_EXPIRED);
+    issue(&h->net.authority, id, from_s, 5, &key, &cert);
+    refuse_guise(h, &(struct guise){.cert = cert, .key = key}, reason);
     cert_free(cert);
     cert_key_free(key);
 }
 
+static void an_expired_certificate_is_refused(void **state)
+{
+    refuse_node(*state, 1, now_s() - 10 * 86400, REASON_CERTIFICATE_EXPIRED);
+}
+
 static void a_certificate_of_the_future_is_refused(void **state)
 {
-    struct house *h = *state;
-    struct cert_key *key;
-    struct cert *cert;
-    issue(&h->net.authority, 1, now_s() + 86400, 5, &key, &cert);
-    refuse_guise(h, &(struct guise){.cert = cert, .key = key}, REASON_CERTIFICATE_EXPIRED);
-    cert_free(cert);
-    cert_key_free(key);
+    refuse_node(*state, 1, now_s() + 86400, REASON_CERTIFICATE_EXPIRED);
 }
 
 /* The authority signs for another cluster: cannot happen by cert_issue, so by hand. */
@@ -247,14 +245,8 @@ static void a_connected_node_that_is_revoked_goes_at_once(void **state)
 
 static void the_higher_id_may_not_call(void **state)
 {
-    struct house *h = *state;
-    struct cert_key *key;
-    struct cert *cert;
-    let_know(h, 3);
-    issue(&h->net.authority, 3, now_s(), 30, &key, &cert);
-    refuse_guise(h, &(struct guise){.cert = cert, .key = key}, REASON_WRONG_DIRECTION);
-    cert_free(cert);
-    cert_key_free(key);
+    let_know(*state, 3);
+    refuse_node(*state, 3, now_s(), REASON_WRONG_DIRECTION);
 }
 
 static void plain_tcp_is_refused(void **state)

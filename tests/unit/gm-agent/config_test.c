@@ -9,6 +9,8 @@
 #include "proto/wire/numbers.h"
 #include "tests/lib/test.h"
 
+#define XFRM "datapath = { backend = \"xfrm\"; wan = \"wan0\"; lan = [ \"lan0\" ]; "
+
 static char path[] = "/tmp/gm-config-XXXXXX";
 static char psk_path[] = "/tmp/gm-psk-XXXXXX";
 
@@ -134,6 +136,17 @@ static void every_mistake_names_its_line(void **state)
         {"datapath",
          "datapath = { backend = \"user\"; wan = \"wan0\"; lan = [ \"lan0\" ]; tun = \"fourteenletter\"; };",
          5, "tun"},
+        {"datapath", XFRM "anchor = \"239.1.1.1\"; };", 5, "anchor"},
+        {"datapath", XFRM "anchor = \"2001:db8::1\"; };", 5, "anchor"},
+        {"datapath", XFRM "deny = ( { src = \"10.0.0.0/8\"; }, ); };", 5, ""},
+        {"datapath", XFRM "deny = ( { src = \"10.0.0.0/8\"; dst = \"10.0.0.0/8\"; dst_port = 53; } ); };", 5,
+         "udp"},
+        {"datapath", XFRM "deny = ( { src = \"2001:db8::/32\"; dst = \"2001:db8::/32\"; } ); };", 5, "IPv4"},
+        {"datapath",
+         "datapath = { backend = \"user\"; wan = \"wan0\"; lan = [ \"lan0\" ]; deny = ( { src = "
+         "\"10.0.0.0/8\"; dst = "
+         "\"10.0.0.0/8\"; } ); };",
+         5, "xfrm"},
         {"", "ike = { proposals = [ \"des-md5-modp768\" ]; };", 6, "aes256-sha256-ecp256"},
         {"", "ike = { proposals = [ \"3des-sha1-modp1024\" ]; };", 6, "legacy"},
         {"", "ike = { lifetime_s = 1; };", 6, "lifetime_s"},
@@ -193,6 +206,24 @@ static void a_data_path_is_not_needed(void **state)
     gm_config_close(&c);
 }
 
+static void the_kernel_can_move_the_packets(void **state)
+{
+    (void)state;
+    struct gm_config c;
+    struct conf_error error;
+    struct addr nobody = addr_v4(100, 127, 0, 1);
+    assert_ok(load(with("datapath",
+                        XFRM "deny = ( { src = \"10.0.0.0/8\"; dst = \"10.1.0.0/16\"; protocol = \"udp\"; "
+                             "dst_port = 5353; } ); };"),
+                   &c, &error));
+    assert_int_equal(c.datapath.backend, GM_BACKEND_XFRM);
+    assert_true(addr_equal(&c.datapath.anchor, &nobody));
+    assert_int_equal(c.datapath.deny_count, 1);
+    assert_int_equal(c.datapath.deny[0].protocol, IPPROTO_UDP);
+    assert_int_equal(c.datapath.deny[0].dst_port, 5353);
+    gm_config_close(&c);
+}
+
 static int make_files(void **state)
 {
     (void)state;
@@ -222,6 +253,7 @@ int main(void)
         cmocka_unit_test(the_secret_may_lie_in_a_private_file),
         cmocka_unit_test(a_refused_file_leaves_no_secret_behind),
         cmocka_unit_test(a_data_path_is_not_needed),
+        cmocka_unit_test(the_kernel_can_move_the_packets),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }

@@ -315,6 +315,37 @@ static void counter_mode_keys_come_with_a_sender_id(void **state)
     world_close(w);
 }
 
+static void running_out_of_memory_at_any_point_only_costs_a_try(void **state)
+{
+    (void)state;
+    unsigned hits = 0;
+    for (unsigned step = 0; step < 14; step++) {
+        for (long at = 0;; at++) {
+            uint8_t buffer[ISAKMP_MESSAGE_MAX];
+            struct world *w = world_open(100 + step, 1);
+            w->fault = true;
+            w->fault_step = step;
+            w->fault_at = at;
+            world_start(w);
+            world_run(w, 30000);
+            assert_true(w->agent.registered);
+            struct tek next = world_tek(w, 0x1002, 3600);
+            struct bytes push = world_rekey(w, &next, buffer);
+            for (unsigned i = 0; i < 3; i++) { /* as a key server repeats it */
+                world_push(w, push);
+                world_run(w, 500);
+            }
+            assert_true(world_receives(w, 0x1002));
+            bool hit = w->fault_hit;
+            world_close(w);
+            hits += hit;
+            if (!hit)
+                break;
+        }
+    }
+    assert_true(hits > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +368,7 @@ int main(void)
         cmocka_unit_test(it_answers_dpd_under_the_sa_that_is_left),
         cmocka_unit_test(noise_on_the_port_is_counted_and_changes_nothing),
         cmocka_unit_test(counter_mode_keys_come_with_a_sender_id),
+        cmocka_unit_test(running_out_of_memory_at_any_point_only_costs_a_try),
     };
     world_trace();
     return cmocka_run_group_tests(tests, NULL, NULL);

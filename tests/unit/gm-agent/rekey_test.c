@@ -146,6 +146,28 @@ static void a_new_primary_that_says_the_same_in_other_bytes_gets_its_acknowledge
     world_close(w);
 }
 
+static void a_rekey_whose_keys_came_by_registration_is_acknowledged(void **state)
+{
+    (void)state;
+    struct world *w = world_open(38, 1);
+    w->seq = 2;
+    w->policy.teks[w->policy.tek_count++] = world_tek(w, 0x1002, 7200);
+    struct bytes push = world_rekey(w, &w->policy.teks[1], push_buffer); /* number 3, pushed before we came */
+    world_start(w);
+    world_run(w, 1000);
+    assert_int_equal(w->agent.listen.member.last_seq, 3);
+    unsigned applies = w->applies;
+    for (unsigned i = 0; i < 2; i++) { /* repeated, because somebody else is silent */
+        world_push(w, push);
+        world_run(w, 100);
+    }
+    assert_int_equal(w->acks.count, 2);
+    assert_int_equal(w->acks.last_seq, 3);
+    assert_int_equal(w->agent.stats.rekeys, 0);
+    assert_int_equal(w->applies, applies);
+    world_close(w);
+}
+
 static void an_older_sequence_number_is_a_replay(void **state)
 {
     (void)state;
@@ -361,6 +383,7 @@ int main(void)
         cmocka_unit_test(no_acknowledgement_before_the_data_path_has_it),
         cmocka_unit_test(a_repeat_of_the_same_bytes_is_acknowledged_again_and_changes_nothing),
         cmocka_unit_test(a_new_primary_that_says_the_same_in_other_bytes_gets_its_acknowledgement),
+        cmocka_unit_test(a_rekey_whose_keys_came_by_registration_is_acknowledged),
         cmocka_unit_test(an_older_sequence_number_is_a_replay),
         cmocka_unit_test(a_damaged_or_forged_push_changes_nothing),
         cmocka_unit_test(another_members_key_cannot_sign),

@@ -79,6 +79,12 @@ struct world {
     size_t ack_kek_count;
     struct ack_seen acks;
 
+    /* out of memory: in the agent's step number fault_step, at allocation fault_at */
+    bool fault;
+    unsigned step, fault_step;
+    long fault_at;
+    bool fault_hit;
+
     /* what the data path was told */
     unsigned applies;
     err_t apply_err;
@@ -157,7 +163,11 @@ static inline void world_apply(struct world *w)
 static inline void world_event(struct world *w, const struct agent_event *event)
 {
     struct dh_job job;
+    if (w->fault && w->step++ == w->fault_step)
+        heap_fault_after(w->fault_at);
     agent_step(&w->agent, event, w->now_ms, &w->effects);
+    w->fault_hit |= heap_fault_hit() != 0;
+    heap_fault_after(-1);
     for (size_t i = 0; i < w->effects.send_count; i++) {
         struct agent_send *send = &w->effects.sends[i];
         w->sent_by_agent++;

@@ -1,6 +1,8 @@
 /* Messages to the kernel's XFRM: byte for byte as iproute2 sends them, and what comes back. */
 #include "gm-agent/xfrm_message.h"
+#include "gm-agent/xfrm_socket.h"
 
+#include <errno.h>
 #include <libmnl/libmnl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,6 +198,75 @@ static void cut_messages_are_refused(void **state)
     assert_err(xfrm_parse_sa(&back, &usage, message), E_BAD_LENGTH);
 }
 
+static bool take_count(const struct nlmsghdr *message, void *context)
+{
+    (void)message;
+    ++*(unsigned *)context;
+    return true;
+}
+
+static void answers_are_walked_message_by_message(void **state)
+{
+    struct nlmsghdr messages[3] = {
+        {.nlmsg_len = NLMSG_HDRLEN, .nlmsg_type = XFRM_MSG_NEWSA, .nlmsg_seq = 7},
+        {.nlmsg_len = NLMSG_HDRLEN, .nlmsg_type = XFRM_MSG_NEWSA, .nlmsg_seq = 6}, /* of an earlier request */
+        {.nlmsg_len = NLMSG_HDRLEN, .nlmsg_type = NLMSG_DONE, .nlmsg_seq = 7},
+    };
+    struct bytes datagram = {(const uint8_t *)messages, sizeof(messages)};
+    unsigned count = 0;
+    err_t err;
+    (void)state;
+    assert_int_equal(xfrm_reply_walk(datagram, 7, take_count, &count, &err), XFRM_REPLY_DONE);
+    assert_int_equal(count, 1);
+    assert_ok(err);
+    messages[0].nlmsg_flags = NLM_F_DUMP_INTR;
+    assert_int_equal(xfrm_reply_walk(datagram, 7, take_count, &count, &err), XFRM_REPLY_INTERRUPTED);
+    assert_int_equal(
+        xfrm_reply_walk(bytes_slice(datagram, NLMSG_HDRLEN, NLMSG_HDRLEN), 7, take_count, &count, &err),
+        XFRM_REPLY_MORE);
+}
+
+/* Found by fuzzing: such a length counted as negative, and the walk did not move on. */
+static void a_length_beyond_two_gigabytes_ends_the_walk(void **state)
+{
+    struct nlmsghdr message = {.nlmsg_len = UINT32_MAX, .nlmsg_type = XFRM_MSG_NEWSA, .nlmsg_seq = 7};
+    unsigned count = 0;
+    err_t err;
+    (void)state;
+    assert_int_equal(xfrm_reply_walk((struct bytes){(const uint8_t *)&message, sizeof(message)}, 7,
+                                     take_count, &count, &err),
+                     XFRM_REPLY_MORE);
+    assert_int_equal(count, 0);
+}
+
+static void errors_of_the_kernel_are_told_apart(void **state)
+{
+    struct {
+        struct nlmsghdr header;
+        struct nlmsgerr error;
+    } message = {.header = {.nlmsg_len = sizeof(message), .nlmsg_type = NLMSG_ERROR, .nlmsg_seq = 1}};
+    static const struct {
+        int number;
+        err_t err;
+    } cases[] = {{0, E_OK},
+                 {-EPERM, E_PERMISSION},
+                 {-ESRCH, E_NOT_FOUND},
+                 {-EEXIST, E_EXISTS},
+                 {-EPROTONOSUPPORT, E_UNSUPPORTED},
+                 {-EINVAL, E_IO},
+                 {5, E_IO},
+                 {-2147483647 - 1, E_IO}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        err_t err;
+        message.error.error = cases[i].number;
+        assert_int_equal(
+            xfrm_reply_walk((struct bytes){(const uint8_t *)&message, sizeof(message)}, 1, NULL, NULL, &err),
+            XFRM_REPLY_DONE);
+        assert_err(err, cases[i].err);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +277,9 @@ int main(void)
         cmocka_unit_test(what_was_built_is_parsed_again),
         cmocka_unit_test(other_peoples_entries_are_not_taken_for_ours),
         cmocka_unit_test(cut_messages_are_refused),
+        cmocka_unit_test(answers_are_walked_message_by_message),
+        cmocka_unit_test(a_length_beyond_two_gigabytes_ends_the_walk),
+        cmocka_unit_test(errors_of_the_kernel_are_told_apart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -322,6 +322,108 @@ static void the_newer_address_of_an_identity_wins_and_it_is_said(void **state)
     rig_free(rig);
 }
 
+static void an_identity_that_makes_no_sense_ends_the_negotiation(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_ready();
+    struct rig_member m;
+    events_mark();
+    member_init(rig, &m, 13, 2, RIG_PSK);
+    m.mm.sa.local_id.len = 3; /* of an IPv4 address */
+    assert_int_not_equal(member_phase1(rig, &m), E_OK);
+    assert_int_equal(events_since(IKMP_MODE_FAILURE), 1);
+    assert_int_equal(core_half_open(rig->core), 0);
+    assert_int_equal(core_sa_count(rig->core), 0);
+    member_close(&m);
+    rig_free(rig);
+}
+
+static void a_public_value_off_the_curve_is_refused_and_the_next_one_taken(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_ready();
+    struct rig_member m;
+    uint8_t good[ISAKMP_MESSAGE_MAX];
+    events_mark();
+    member_init(rig, &m, 13, 2, RIG_PSK);
+    rig->hold_jobs = true;
+    assert_err(member_phase1(rig, &m), E_TIMEOUT); /* message 3 is out */
+    assert_int_equal(rig->job_count, 1);
+    memcpy(good, m.out, m.out_len);
+    rig->jobs[0]->dh.peer.data[5] ^= 1;
+    rig->hold_jobs = false;
+    rig_settle(rig);
+    assert_int_equal(events_since(IKMP_MODE_FAILURE), 1);
+    assert_int_equal(rig->wire_count, 0);
+    member_repeat(rig, &m);
+    assert_true(member_get(rig, &m));
+    assert_ok(member_mm(rig, &m, MM_EVENT_DATAGRAM, NULL));
+    assert_true(member_get(rig, &m));
+    assert_ok(member_mm(rig, &m, MM_EVENT_DATAGRAM, NULL));
+    assert_true(m.sa.established);
+    member_close(&m);
+    rig_free(rig);
+}
+
+static void a_notify_under_the_sa_is_logged_by_name(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_ready();
+    struct rig_member m;
+    uint8_t buf[256];
+    member_register(rig, &m, 13, 2);
+    events_mark();
+    struct writer w = writer_over(buf, sizeof(buf));
+    assert_ok(informational_notify(&m.sa, 9, NOTIFY_PAYLOAD_MALFORMED, (struct bytes){0}, &w));
+    rig_in(rig, &m.at, writer_bytes(&w));
+    assert_int_equal(events_since(IKMP_MODE_FAILURE), 1);
+    assert_int_equal(rig->wire_count, 0);
+    member_close(&m);
+    rig_free(rig);
+}
+
+static void pulls_under_one_sa_are_bounded(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_ready();
+    struct rig_member m;
+    struct pull_member first;
+    uint8_t kept[ISAKMP_MESSAGE_MAX];
+    member_init(rig, &m, 13, 2, RIG_PSK);
+    assert_ok(member_phase1(rig, &m));
+    member_pull_start(rig, &m, 3333);
+    first = m.pull;
+    assert_true(member_get(rig, &m));
+    struct bytes message_2 = {kept, m.got.len};
+    memcpy(kept, m.got.data, m.got.len);
+    for (int i = 0; i < PULL_PER_SA_MAX; i++) { /* begun, and left lying */
+        rig_pass(rig, 10);
+        m.pull = (struct pull_member){0};
+        member_pull_start(rig, &m, 3333);
+    }
+    rig_wire_clear(rig);
+    pull_member_close(&m.pull);
+    m.pull = first;
+    m.got = message_2;
+    assert_ok(member_pull_step(rig, &m)); /* its message 3 finds nothing, and is no good message 1 */
+    assert_int_equal(rig->applied[CMD_MEMBER_REGISTERED], 0);
+    rig_wire_clear(rig);
+    assert_ok(member_pull(rig, &m, 3333));
+    member_close(&m);
+    rig_free(rig);
+}
+
+static void every_metric_has_a_name_and_a_meaning(void **state)
+{
+    (void)state;
+    for (int i = 0; i < METRIC_COUNT; i++) {
+        assert_true(strlen(metric_name((enum metric)i)) > 0);
+        assert_true(strlen(metric_help((enum metric)i)) > 0);
+    }
+    assert_null(metric_name(METRIC_COUNT));
+    assert_null(metric_help(METRIC_COUNT));
+}
+
 /* The n-th allocation inside the core fails, for every n, while a member registers and is rekeyed: it may
  * have to repeat, it never breaks anything. */
 static void every_allocation_failure_is_survived(void **state)
@@ -385,6 +487,11 @@ int main(void)
         cmocka_unit_test(garbage_is_counted_and_dropped),
         cmocka_unit_test(old_messages_in_any_order_change_nothing),
         cmocka_unit_test(the_newer_address_of_an_identity_wins_and_it_is_said),
+        cmocka_unit_test(an_identity_that_makes_no_sense_ends_the_negotiation),
+        cmocka_unit_test(a_public_value_off_the_curve_is_refused_and_the_next_one_taken),
+        cmocka_unit_test(a_notify_under_the_sa_is_logged_by_name),
+        cmocka_unit_test(pulls_under_one_sa_are_bounded),
+        cmocka_unit_test(every_metric_has_a_name_and_a_meaning),
         cmocka_unit_test(every_allocation_failure_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,7 +3,7 @@
 
 netlab_up 3 1
 netlab_psk > /dev/null
-netlab_ksd_conf 1 aes256-sha256 12 60 # a new TEK every 6 s
+ksd_conf aes256-sha256 12 60 # a new TEK every 6 s
 for i in 1 2 3; do netlab_gm_conf $i 10.1.11.2; done
 use_xfrm 1
 use_xfrm 2
@@ -21,12 +21,13 @@ check "a host reaches its own router in clear" bash -c ". /suite/lib.sh; netlab_
 check "fragments of 3000 octets pass between kernels" pings 1 2 2 -s 3000
 check "fragments of 3000 octets pass to the user data path" pings 1 3 2 -s 3000
 
-ping_start roll12 1 2 1500 0.01
-ping_start roll31 3 1 1500 0.01
+ping_start roll12 1 2 1200 0.01
+ping_start roll31 3 1 1200 0.01
+date -s "@$(($(date +%s) + 3600))" > /dev/null # nothing of the data path goes by the wall clock
 teks=$(log_count gm1 SA_TEK_UPDATED)
 check "three more rollovers at site 1" netlab_wait 60 log_at_least gm1 SA_TEK_UPDATED $((teks + 3))
 check "pings end" netlab_wait 40 ping_ended roll12
-check "no packet lost from 1 to 2 over rollovers" ping_lost_none roll12
+check "no packet lost from 1 to 2 over rollovers and a clock step of an hour" ping_lost_none roll12
 netlab_wait 20 ping_ended roll31
 check "no packet lost from 3 to 1 over rollovers" ping_lost_none roll31
 check "the agent did not take its own changes for somebody else's" not log_at_least gm1 'somebody changed' 1

@@ -22,6 +22,29 @@ suite_end() {
     echo "$passed passed, $failed failed"
 }
 
+# As in netlab.sh, by the time since power on: a suite steps the wall clock, by which bash's SECONDS goes.
+uptime_s() { cut -d. -f1 /proc/uptime; }
+netlab_wait() {
+    local end=$(($(uptime_s) + $1))
+    shift
+    until "$@" > /dev/null 2>&1; do
+        [ "$(uptime_s)" -lt "$end" ] || return 1
+        read -rt 0.2 <> <(:) || true
+    done
+}
+
+# ksd_conf TRANSFORM TEK_LIFE KEK_LIFE: signs with ECDSA, since an RSA key takes half a minute to be made here. An
+# emulated machine may need a second to take a rekey, so the activation delay is longer.
+ksd_conf() {
+    netlab_ksd_conf 1 "$@"
+    sed -i -e 's/algorithm = "rsa"; bits = 2048;/algorithm = "ecdsa256";/' \
+        -e 's/ activation_s = 1; deactivation_s = 2;/ activation_s = 3; deactivation_s = 3;/' "$NETLAB_DIR/ksd1.conf"
+}
+# As in netlab.sh, but without the second for which tcpdump else leaves packets in the kernel, and loses them at its end.
+netlab_capture() {
+    netlab_start "$1" "$2" tcpdump -U -n --immediate-mode -i "$3" -w "$NETLAB_DIR/$1.pcap"
+    netlab_wait 10 test -s "$NETLAB_DIR/$1.pcap"
+}
 # use_xfrm N: this site uses the kernel's IPsec.
 use_xfrm() { sed -i 's/backend = "user"/backend = "xfrm"/' "$NETLAB_DIR/gm$1.conf"; }
 start_gm() { netlab_start "gm$1" "gm$1" gm-agent -c "$NETLAB_DIR/gm$1.conf"; }

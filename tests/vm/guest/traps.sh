@@ -4,9 +4,14 @@
 
 netlab_up 2 1
 netlab_psk > /dev/null
-netlab_ksd_conf 1 aes256-sha256
+ksd_conf aes256-sha256
 sed -i 's|policy = (|policy = ( { src = "192.168.0.0/16"; dst = "239.0.0.0/8"; },|' "$NETLAB_DIR/ksd1.conf"
-for i in 1 2; do netlab_gm_conf $i 10.1.11.2; use_xfrm $i; done
+both='src = "192.168.0.0/16"; dst = "192.168.0.0/16"; protocol = "tcp";'
+for i in 1 2; do
+    netlab_gm_conf $i 10.1.11.2
+    use_xfrm $i
+    sed -i "s|tun = \"gdoi0\";|tun = \"gdoi0\"; deny = ( { $both dst_port = 5202; }, { $both src_port = 5202; } );|" "$NETLAB_DIR/gm$i.conf"
+done
 table="ip quorate_gdoi0"
 gm1() { netlab_in gm1 "$@"; }
 
@@ -17,7 +22,7 @@ for i in 1 2; do check "site $i is registered" netlab_wait 40 netlab_registered 
 [ "$failed" = 0 ] || { suite_end; exit; }
 check "ping 1 to 2" pings 1 2
 
-capture() { netlab_capture "$1" wan "gm1" 2>/dev/null || netlab_capture "$1" wan any; }
+capture() { netlab_capture "$1" wan gm1; }
 # What went to site 2 and was not ESP, whatever its source.
 leaked() { netlab_stop "$1"; netlab_count "$NETLAB_DIR/$1.pcap" 'dst net 192.168.14.0/24 and not ip proto 50'; }
 unguarded() { kill -STOP "$(cat "$NETLAB_DIR/gm1.pid")"; }
@@ -91,12 +96,14 @@ ip -n q-wan xfrm state flush; ip -n q-wan xfrm policy flush
 check "a packet that fits with DF passes" pings 1 2 2 -M do -s 1394
 check "the router tells a host what fits" bash -c "ip netns exec q-h1 ping -c 1 -W 1 -M do -s 1472 192.168.14.10 2>&1 | grep -qE 'mtu ?= ?14[0-9][0-9]'"
 ip -n q-wan link set gm2 mtu 1300
+ip -n q-gm2 link set wan0 mtu 1300
 check "no black hole: ESP is fragmented on the way" pings 1 2 3 -M do -s 1350
 ip -n q-wan link set gm2 mtu 1500
+ip -n q-gm2 link set wan0 mtu 1500
 
 # 8. multicast of the site itself
 capture mcast
-gm1 ping -q -c 2 -i 0.2 -W 1 -I 192.168.13.1 239.1.1.1 > /dev/null 2>&1
+gm1 ping -q -c 2 -i 0.2 -W 1 -I wan0 -I 192.168.13.1 239.1.1.1 > /dev/null 2>&1
 netlab_stop mcast
 check "multicast leaves as ESP to the group" [ "$(netlab_count "$NETLAB_DIR/mcast.pcap" 'src host 192.168.13.1 and dst host 239.1.1.1 and ip proto 50')" = 2 ]
 check "under the group's Ethernet address" bash -c "tcpdump -e -n -r $NETLAB_DIR/mcast.pcap 'dst host 239.1.1.1' 2>/dev/null | grep -q '01:00:5e:01:01:01'"
@@ -109,7 +116,18 @@ netlab_in h1 iperf3 -c "$(host 2)" -t 3 -f m > "$NETLAB_DIR/tcp.log" 2>&1
 grep receiver "$NETLAB_DIR/tcp.log"
 check "TCP flows" grep -q receiver "$NETLAB_DIR/tcp.log"
 
-# 10. an end in order leaves nothing
+# 10. a local exception passes in clear, both ways, and only that
+capture deny
+netlab_start iperf2 h2 iperf3 -s -1 -p 5202
+netlab_wait 5 grep -q listening "$NETLAB_DIR/iperf2.log"
+netlab_in h1 iperf3 -c "$(host 2)" -p 5202 -n 100K > "$NETLAB_DIR/tcp2.log" 2>&1
+check "TCP to the excepted port flows" grep -q receiver "$NETLAB_DIR/tcp2.log"
+check "and a ping beside it" pings 1 2
+netlab_stop deny
+check "the excepted port is seen in clear" [ "$(netlab_count "$NETLAB_DIR/deny.pcap" 'tcp port 5202')" -gt 4 ]
+check "nothing else of the hosts is" [ "$(netlab_count "$NETLAB_DIR/deny.pcap" 'net 192.168.0.0/16 and not tcp port 5202 and not ip proto 50')" = 0 ]
+
+# 11. an end in order leaves nothing
 netlab_stop gm1
 check "no SA, policy, table or route is left" bash -c "[ -z \"\$(ip netns exec q-gm1 bash -c 'ip xfrm state; ip xfrm policy; nft list ruleset; ip route show 100.127.0.1')\" ]"
 suite_end

@@ -1,0 +1,47 @@
+/* config_deny.c - local exceptions: datapath.deny = ( { src = ...; dst = ...; protocol = ...; dst_port = ...;
+ * } ). */
+#include "gm-agent/config_parts.h"
+
+static const char *const keys[] = {"src", "dst", "protocol", "src_port", "dst_port", NULL};
+static const char *const protocol_words[] = {"any", "icmp", "tcp", "udp", "sctp", NULL};
+static const uint8_t protocols[] = {0, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
+
+static err_t read_entry(const struct conf_node *node, struct selector *out, struct conf_error *error)
+{
+    unsigned word = 0;
+    uint32_t src_port = 0, dst_port = 0;
+    err_t err;
+    if ((err = conf_only(node, keys, error)) != E_OK ||
+        (err = conf_prefix(node, "src", true, &out->src, error)) != E_OK ||
+        (err = conf_prefix(node, "dst", true, &out->dst, error)) != E_OK ||
+        (err = conf_word(node, "protocol", false, protocol_words, &word, error)) != E_OK ||
+        (err = conf_u32(node, "src_port", false, 1, 65535, &src_port, error)) != E_OK ||
+        (err = conf_u32(node, "dst_port", false, 1, 65535, &dst_port, error)) != E_OK)
+        return err;
+    out->protocol = protocols[word];
+    out->src_port = (uint16_t)src_port;
+    out->dst_port = (uint16_t)dst_port;
+    if ((src_port != 0 || dst_port != 0) && (out->protocol == 0 || out->protocol == IPPROTO_ICMP))
+        return conf_fail(node, error, "deny: expected protocol \"tcp\", \"udp\" or \"sctp\" with a port");
+    if (out->src.addr.family != AF_INET || out->dst.addr.family != AF_INET)
+        return conf_fail(node, error, "deny: expected IPv4 prefixes");
+    return E_OK;
+}
+
+err_t config_read_deny(const struct conf_node *datapath, struct gm_datapath_config *out,
+                       struct conf_error *error)
+{
+    const struct conf_node *list = NULL;
+    err_t err = conf_list(datapath, "deny", &list, error);
+    if (err != E_OK)
+        return err;
+    if (conf_count(list) > GM_DENY_MAX)
+        return conf_fail(list, error, "deny: expected at most %d entries", GM_DENY_MAX);
+    if (conf_count(list) != 0 && out->backend != GM_BACKEND_XFRM)
+        return conf_fail(list, error, "deny: expected backend \"xfrm\" with it");
+    for (size_t i = 0; i < conf_count(list) && err == E_OK; i++) {
+        err = read_entry(conf_item(list, i), &out->deny[i], error);
+        out->deny_count = i + 1;
+    }
+    return err;
+}

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# The REST API and ksctl of a running key server with two members: what they show is what happened, and a rekey that is asked
+# for by either is committed, pushed and acknowledged.
+set -u
+E2E=qap
+. "$(dirname "$0")/../lib/e2e.sh"
+
+e2e_start 7200 86400
+api() { netlab_api 1 "$1" 2>/dev/null; }
+field() { api "$1" | jq -r "$2"; }
+is() { [ "$(field "$1" "$2")" = "$3" ]; }
+ks() { netlab_in ks1 "$@"; }
+
+check "readyz says primary" is /readyz .primary true
+check "livez is 200" api /livez
+check "the group by name" is /v1/groups/G1 '[.name, .identity, (.member_count | tostring)] | join(" ")' "G1 3333 2"
+check "members by address" is /v1/groups/G1/members/10.1.13.2 .endpoint 10.1.13.2:848
+
+before=$(field /v1/groups/G1 .seq)
+spi=$(field /v1/groups/G1/policy '.teks[-1].spi')
+check "ksctl rekey is committed" bash -c "[ \"\$(ip netns exec $NETLAB-ks1 $NETLAB_BIN/ksctl rekey G1)\" = \
+    'Rekey of group G1 committed with seq # $((before + 1))' ]"
+check "the sequence number is that one at once" is /v1/groups/G1 .seq $((before + 1))
+check "there is a new key" bash -c "[ '$(field /v1/groups/G1/policy '.teks[-1].spi')' != '$spi' ]"
+check "both members acknowledge it" netlab_wait 20 is /v1/groups/G1/rekeys '.rekeys[0] | [.seq, .acked, .silent] | join(" ")' \
+    "$((before + 1)) 2 0"
+check "and took the new key" netlab_wait 10 e2e_log_at_least gm1 SA_TEK_UPDATED 1
+check "POST answers 202" bash -c "[ \$(ip netns exec $NETLAB-ks1 curl -s -o $NETLAB_DIR/answer -w '%{http_code}' -X POST \
+    http://127.0.0.1:8480/v1/groups/G1/rekey) = 202 ]"
+check "with the next number" [ "$(jq .seq "$NETLAB_DIR/answer")" = $((before + 2)) ]
+check "both acknowledge that as well" netlab_wait 20 is /v1/groups/G1/rekeys '.rekeys[0] | [.seq, .acked] | join(" ")' "$((before + 2)) 2"
+
+check "ks members in the router's words" bash -c "ip netns exec $NETLAB-ks1 $NETLAB_BIN/ksctl show crypto gdoi ks members | \
+    grep -qx 'Group Member ID    : 10.1.13.2  GM Version: unknown'"
+check "the key server's address stands there" [ "$(netlab_ksctl 1 show crypto gdoi ks members | grep -cx ' Key Server ID     : 10.1.11.2')" = 2 ]
+check "both keys are listed" [ "$(netlab_ksctl 1 show crypto gdoi ks policy | grep -c 'TEK POLICY')" -ge 2 ]
+check "events name the rekey" bash -c "ip netns exec $NETLAB-ks1 $NETLAB_BIN/ksctl show events | grep -q 'KS_SEND_UNICAST_REKEY.* seq # $((before + 2))\$'"
+check "an unknown group is refused" bash -c "ip netns exec $NETLAB-ks1 $NETLAB_BIN/ksctl rekey G9; [ \$? = 1 ]"
+check "a foreign Host is refused" bash -c "[ \$(ip netns exec $NETLAB-ks1 curl -s -o /dev/null -w '%{http_code}' \
+    -H 'Host: evil.example.net' http://127.0.0.1:8480/v1/groups) = 421 ]"
+check "nothing listens towards the members" bash -c "! ip netns exec $NETLAB-gm1 curl -s -m 2 http://10.1.11.2:8480/livez"
+etag=$(ks curl -si http://127.0.0.1:8480/v1/groups/G1 | sed -n 's/^ETag: //p' | tr -d '\r')
+check "an unchanged state is 304" bash -c "[ \$(ip netns exec $NETLAB-ks1 curl -s -o /dev/null -w '%{http_code}' \
+    -H 'If-None-Match: $etag' http://127.0.0.1:8480/v1/groups/G1/members) = 304 ]"
+netlab_stop ksd1
+check "without a server ksctl says so" bash -c "ip netns exec $NETLAB-ks1 $NETLAB_BIN/ksctl show groups; [ \$? = 3 ]"
+e2e_end

@@ -1,0 +1,533 @@
+#include "cluster/raft_node.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/lib/test.h"
+
+/* Three servers, messages carried by hand, a disk that is done at once unless a test holds it back. */
+enum { SERVERS = 3, QUEUE_MAX = 256 };
+
+struct letter {
+    unsigned from;
+    uint64_t to;
+    uint8_t *body;
+    size_t len;
+    bool with_snapshot;
+};
+
+struct trio {
+    struct raft_node *nodes[SERVERS];
+    uint64_t ids[SERVERS];
+    bool cut[SERVERS];
+    bool slow_disk[SERVERS]; /* writes are not reported */
+    unsigned writes[SERVERS];
+    uint64_t applied[SERVERS];
+    struct snapshot_meta installed[SERVERS];
+    struct letter queue[QUEUE_MAX];
+    size_t count;
+    struct letter kept[QUEUE_MAX]; /* copies of all that was sent to server 2, when keeping */
+    size_t kept_count;
+    bool keeping;
+    uint64_t now_ms;
+    uint8_t *conf;
+    size_t conf_len;
+};
+
+static void carry_out(struct trio *t, unsigned i, struct raft_node_update *u);
+
+static void mail(struct trio *t, unsigned from, const struct raft_node_update *u)
+{
+    for (size_t i = 0; i < u->message_count; i++) {
+        const struct raft_node_message *m = &u->messages[i];
+        assert_true(t->count < QUEUE_MAX);
+        struct letter *letter = &t->queue[t->count++];
+        *letter = (struct letter){from, m->to, malloc(m->body.len), m->body.len, m->with_snapshot};
+        memcpy(letter->body, m->body.data, m->body.len);
+        if (!t->keeping || m->to != t->ids[2] || t->kept_count == QUEUE_MAX)
+            continue;
+        struct letter *kept = &t->kept[t->kept_count++];
+        *kept = *letter;
+        kept->body = malloc(m->body.len);
+        memcpy(kept->body, m->body.data, m->body.len);
+    }
+}
+
+static void apply_ready(struct trio *t, unsigned i)
+{
+    while (raft_node_applicable(t->nodes[i]) > t->applied[i]) {
+        struct raft_node_update u;
+        const struct raft_node_entry *e = raft_node_entry(t->nodes[i], t->applied[i] + 1);
+        assert_non_null(e);
+        t->applied[i]++;
+        if (e->kind == ENTRY_CHANGE) {
+            assert_ok(raft_node_applied(t->nodes[i], t->now_ms, t->applied[i], &u));
+            carry_out(t, i, &u);
+        }
+    }
+}
+
+static void carry_out(struct trio *t, unsigned i, struct raft_node_update *u)
+{
+    mail(t, i, u);
+    if (u->install) {
+        t->installed[i] = u->install_meta;
+        assert_int_equal(raft_node_applicable(t->nodes[i]), 0); /* first rule */
+        assert_true(bytes_equal(u->install_stream, bytes_of_text("the state")));
+        t->applied[i] = u->install_meta.index;
+        assert_ok(raft_node_installed(t->nodes[i], t->now_ms, u));
+        carry_out(t, i, u);
+    }
+    if (u->first_index != 0)
+        t->writes[i]++;
+    while (t->writes[i] > 0 && !t->slow_disk[i]) {
+        struct raft_node_update after;
+        t->writes[i]--;
+        assert_ok(raft_node_persisted(t->nodes[i], t->now_ms, &after));
+        carry_out(t, i, &after);
+    }
+    apply_ready(t, i);
+}
+
+static unsigned at_id(const struct trio *t, uint64_t id)
+{
+    for (unsigned i = 0; i < SERVERS; i++) {
+        if (t->ids[i] == id)
+            return i;
+    }
+    fail_msg("no server %llu", (unsigned long long)id);
+    return 0;
+}
+
+static void deliver_all(struct trio *t)
+{
+    for (int rounds = 0; t->count > 0; rounds++) {
+        assert_true(rounds < 10000);
+        struct letter letter = t->queue[0];
+        memmove(t->queue, t->queue + 1, --t->count * sizeof(t->queue[0]));
+        unsigned to = at_id(t, letter.to);
+        if (!t->cut[letter.from] && !t->cut[to] && t->nodes[to] != NULL) {
+            struct raft_node_update u;
+            struct bytes stream = letter.with_snapshot ? bytes_of_text("the state") : (struct bytes){0};
+            assert_ok(raft_node_receive(t->nodes[to], t->now_ms, t->ids[letter.from],
+                                        (struct bytes){letter.body, letter.len}, stream, &u));
+            carry_out(t, to, &u);
+        }
+        free(letter.body);
+    }
+}
+
+static void start_one(struct trio *t, unsigned i, bool empty)
+{
+    struct raft_node_options options = {
+        .id = t->ids[i], .seed = i + 1, .election_ms = 300, .heartbeat_ms = 60};
+    struct raft_node_update u;
+    bool dropped;
+    assert_ok(raft_node_open(&t->nodes[i], &options));
+    struct raft_node_entry first = {1, ENTRY_CHANGE, {t->conf, t->conf_len}};
+    if (!empty)
+        assert_ok(raft_node_load(t->nodes[i], 1, &first));
+    assert_ok(raft_node_start(t->nodes[i], t->now_ms, 1, 0, NULL, &dropped, &u));
+    assert_false(dropped);
+    carry_out(t, i, &u);
+}
+
+static int setup(void **state)
+{
+    struct trio *t = calloc(1, sizeof(*t));
+    t->now_ms = 1000;
+    for (unsigned i = 0; i < SERVERS; i++)
+        t->ids[i] = 0x8000000000000001u + i;
+    if (raft_node_bootstrap(t->ids, SERVERS, &t->conf, &t->conf_len) != E_OK)
+        return -1;
+    for (unsigned i = 0; i < SERVERS; i++)
+        start_one(t, i, false);
+    *state = t;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct trio *t = *state;
+    for (unsigned i = 0; i < SERVERS; i++)
+        raft_node_free(t->nodes[i]);
+    for (size_t i = 0; i < t->count; i++)
+        free(t->queue[i].body);
+    free(t->conf);
+    free(t);
+    return 0;
+}
+
+/* Time passes for one server only, so that it is the one that stands for election or sends. */
+static void wake(struct trio *t, unsigned i)
+{
+    struct raft_node_update u;
+    if (raft_node_deadline(t->nodes[i]) > t->now_ms)
+        t->now_ms = raft_node_deadline(t->nodes[i]);
+    assert_ok(raft_node_timeout(t->nodes[i], t->now_ms, &u));
+    carry_out(t, i, &u);
+    deliver_all(t);
+}
+
+static void make_leader(struct trio *t, unsigned i)
+{
+    t->now_ms += 700;
+    for (unsigned other = 0; other < SERVERS;
+         other++) { /* who has a leader refuses even pre-votes: let them forget it, unheard */
+        bool cut = t->cut[other];
+        t->cut[other] = true;
+        if (other != i)
+            wake(t, other);
+        t->cut[other] = cut;
+    }
+    for (int tries = 0; tries < 20 && !raft_node_is_leader(t->nodes[i]); tries++)
+        wake(t, i);
+    assert_true(raft_node_is_leader(t->nodes[i]));
+}
+
+static void submit(struct trio *t, unsigned i, uint8_t mark)
+{
+    struct raft_node_update u;
+    uint8_t data[8] = {mark};
+    assert_ok(raft_node_submit(t->nodes[i], t->now_ms, ENTRY_COMMAND, BYTES_OF(data), &u));
+    carry_out(t, i, &u);
+}
+
+static uint8_t mark_at(const struct trio *t, unsigned i, uint64_t index)
+{
+    const struct raft_node_entry *e = raft_node_entry(t->nodes[i], index);
+    return e != NULL ? e->data.data[0] : 0;
+}
+
+static void an_entry_is_applied_once_a_majority_has_it(void **state)
+{
+    struct trio *t = *state;
+    make_leader(t, 0);
+    uint64_t before = raft_node_last(t->nodes[0]);
+    t->cut[2] = true;
+    submit(t, 0, 0xaa);
+    assert_true(t->applied[0] < before + 1); /* alone it is no majority */
+    deliver_all(t);
+    assert_int_equal(t->applied[0], before + 1);
+    wake(t, 0); /* the next heartbeat tells the follower */
+    assert_int_equal(t->applied[1], before + 1);
+    assert_int_equal(mark_at(t, 1, before + 1), 0xaa);
+    assert_true(t->applied[2] <= before);
+}
+
+static void nothing_is_applied_before_it_is_on_disk(void **state)
+{
+    struct trio *t = *state;
+    make_leader(t, 0);
+    uint64_t before = t->applied[0];
+    t->slow_disk[0] = t->slow_disk[1] = t->slow_disk[2] = true;
+    submit(t, 0, 1);
+    deliver_all(t);
+    wake(t, 0);
+    for (unsigned i = 0; i < SERVERS; i++)
+        assert_true(t->applied[i] <= before);
+    t->slow_disk[1] = t->slow_disk[2] =
+        false; /* two disks are a majority, though the leader's is not among them */
+    struct raft_node_update none = {0};
+    carry_out(t, 1, &none);
+    carry_out(t, 2, &none);
+    deliver_all(t);
+    wake(t, 0);
+    assert_int_equal(t->applied[1], before + 1);
+}
+
+static void only_the_leader_takes_entries(void **state)
+{
+    struct trio *t = *state;
+    struct raft_node_update u;
+    uint8_t data[8] = {0};
+    make_leader(t, 1);
+    assert_err(raft_node_submit(t->nodes[0], t->now_ms, ENTRY_COMMAND, BYTES_OF(data), &u), E_NOT_PRIMARY);
+    assert_err(raft_node_submit(t->nodes[1], t->now_ms, ENTRY_COMMAND, (struct bytes){data, 7}, &u), E_LIMIT);
+    assert_err(raft_node_submit(t->nodes[1], t->now_ms, ENTRY_COMMAND, (struct bytes){data, 0}, &u), E_LIMIT);
+    assert_string_equal(raft_node_role(t->nodes[1]), "leader");
+    assert_string_equal(raft_node_role(t->nodes[0]), "follower");
+    assert_int_equal(raft_node_leader(t->nodes[0]), t->ids[1]);
+    assert_int_equal(raft_node_voters(t->nodes[0]), 3);
+}
+
+static void a_cut_off_leader_steps_down_and_its_entry_gives_way(void **state)
+{
+    struct trio *t = *state;
+    make_leader(t, 0);
+    uint64_t index = raft_node_last(t->nodes[0]) + 1;
+    t->cut[0] = true;
+    submit(t, 0, 0x0f);
+    deliver_all(t);
+    for (int i = 0; i < 10 && raft_node_is_leader(t->nodes[0]); i++)
+        wake(t, 0);
+    assert_false(raft_node_is_leader(t->nodes[0]));
+    make_leader(t, 1);
+    submit(t, 1, 0xf0);
+    uint64_t newer = raft_node_last(t->nodes[1]);
+    deliver_all(t);
+    t->cut[0] = false;
+    for (int i = 0; i < 5; i++)
+        wake(t, 1);
+    assert_int_equal(mark_at(t, 0, newer), 0xf0);
+    assert_int_not_equal(mark_at(t, 0, index), 0x0f); /* the new leader's own first entry is there */
+    assert_int_equal(t->applied[0], t->applied[1]);
+}
+
+/* Trap: the report "index 7 is on disk" may come when another index 7 has taken its place in memory. */
+static void a_write_that_was_replaced_on_its_way_counts_for_nothing(void **state)
+{
+    struct trio *t = *state;
+    make_leader(t, 0);
+    uint64_t index = raft_node_last(t->nodes[0]) + 1;
+    t->cut[0] = t->slow_disk[0] = true;
+    submit(t, 0, 0x0f);
+    deliver_all(t);
+    make_leader(t, 1);
+    submit(t, 1, 0xf0);
+    uint64_t newer = raft_node_last(t->nodes[1]);
+    deliver_all(t);
+    t->cut[0] = false;
+    for (int i = 0; i < 5; i++)
+        wake(t, 1);
+    assert_int_equal(mark_at(t, 0, newer), 0xf0);
+    assert_int_not_equal(mark_at(t, 0, index), 0x0f);
+    uint64_t before = t->applied[0];
+    struct raft_node_update u;
+    assert_true(t->writes[0] >= 2);
+    assert_ok(raft_node_persisted(t->nodes[0], t->now_ms, &u)); /* the old one arrives */
+    assert_int_equal(u.message_count, 0);                       /* and is reported to nobody */
+    t->writes[0]--;
+    mail(t, 0, &u);
+    apply_ready(t, 0);
+    deliver_all(t);
+    assert_int_equal(t->applied[0], before);
+    t->slow_disk[0] = false;
+    struct raft_node_update none = {0};
+    carry_out(t, 0, &none);
+    deliver_all(t);
+    wake(t, 1);
+    assert_int_equal(t->applied[0], t->applied[1]);
+}
+
+static void compact(struct trio *t, unsigned i, unsigned trailing)
+{
+    struct snapshot_meta meta;
+    struct raft_node_update u;
+    assert_ok(raft_node_snapshot_meta(t->nodes[i], t->applied[i], &meta));
+    assert_ok(raft_node_snapshot_done(t->nodes[i], t->now_ms, &meta, trailing, &u));
+    carry_out(t, i, &u);
+}
+
+static void a_server_that_fell_behind_is_given_a_snapshot(void **state)
+{
+    struct trio *t = *state;
+    make_leader(t, 0);
+    t->cut[2] = true;
+    for (uint8_t i = 0; i < 50; i++) {
+        submit(t, 0, i);
+        deliver_all(t);
+    }
+    compact(t, 0, 2);
+    assert_true(raft_node_first(t->nodes[0]) > 40);
+    submit(t, 0, 0xee);
+    deliver_all(t);
+    t->cut[2] = false;
+    for (int i = 0; i < 20 && t->applied[2] < t->applied[0]; i++)
+        wake(t, 0);
+    assert_int_equal(t->applied[2], t->applied[0]);
+    assert_true(t->installed[2].index > 40);
+    assert_int_equal(t->installed[2].conf_index, 1);
+    assert_int_equal(mark_at(t, 2, t->applied[2]), 0xee);
+    assert_int_equal(raft_node_voters(t->nodes[2]), 3);
+}
+
+static void a_snapshot_is_taken_only_of_what_is_applied_and_new(void **state)
+{
+    struct trio *t = *state;
+    struct snapshot_meta meta;
+    make_leader(t, 0);
+    submit(t, 0, 1);
+    deliver_all(t);
+    assert_err(raft_node_snapshot_meta(t->nodes[0], raft_node_last(t->nodes[0]) + 1, &meta), E_STATE);
+    t->slow_disk[0] = t->slow_disk[1] = t->slow_disk[2] = true;
+    submit(t, 0, 2);
+    assert_err(raft_node_snapshot_meta(t->nodes[0], raft_node_last(t->nodes[0]), &meta),
+               E_STATE); /* third rule */
+    compact(t, 0, 0);
+    assert_err(raft_node_snapshot_meta(t->nodes[0], t->applied[0], &meta), E_STATE);
+}
+
+/* Fourth rule: libraft would append them at the end of the log. */
+static void a_late_copy_of_the_first_append_does_no_harm(void **state)
+{
+    struct trio *t = *state;
+    raft_node_free(t->nodes[2]);
+    start_one(t, 2, true); /* a server that joins with nothing: it gets everything from index 1 */
+    t->keeping = true;
+    make_leader(t, 0);
+    for (int i = 0; i < 8; i++) {
+        submit(t, 0, (uint8_t)i);
+        wake(t, 0);
+    }
+    t->keeping = false;
+    for (uint8_t i = 0; i < 20; i++) {
+        submit(t, 0, i);
+        deliver_all(t);
+    }
+    wake(t, 0);
+    compact(t, 2, 0);
+    uint64_t last = raft_node_last(t->nodes[2]), commit = raft_node_commit(t->nodes[2]);
+    assert_int_equal(commit, last);
+    assert_true(t->kept_count > 8);
+    for (size_t i = 0; i < t->kept_count; i++) {
+        struct raft_node_update u;
+        struct bytes body = {t->kept[i].body, t->kept[i].len};
+        assert_ok(raft_node_receive(t->nodes[2], t->now_ms, t->ids[0], body, (struct bytes){0}, &u));
+        assert_int_equal(u.first_index, 0);
+        free(t->kept[i].body);
+    }
+    assert_int_equal(raft_node_last(t->nodes[2]), last);
+    assert_int_equal(raft_node_commit(t->nodes[2]), commit);
+    submit(t, 0, 0x77);
+    deliver_all(t);
+    wake(t, 0);
+    assert_int_equal(mark_at(t, 2, raft_node_last(t->nodes[2])), 0x77);
+}
+
+/* Fifth rule: a leader that does not know yet how far a follower is sends such ones. */
+static void an_append_that_ends_before_the_commit_index_does_not_lower_it(void **state)
+{
+    struct trio *t = *state;
+    make_leader(t, 0);
+    for (uint8_t i = 0; i < 5; i++) {
+        submit(t, 0, i);
+        deliver_all(t);
+    }
+    wake(t, 0);
+    uint64_t commit = raft_node_commit(t->nodes[1]);
+    assert_true(commit > 4);
+    uint8_t buf[64];
+    struct writer w = writer_over(buf, sizeof(buf));
+    write_u8(&w, 1); /* version, append, libraft's version */
+    write_u8(&w, 1);
+    write_u8(&w, 0);
+    write_u64(&w, raft_node_term(t->nodes[1]));
+    write_u64(&w, 1); /* previous index and term */
+    write_u64(&w, 1);
+    write_u64(&w, commit + 5);
+    write_u32(&w, 0);
+    struct raft_node_update u;
+    assert_ok(raft_node_receive(t->nodes[1], t->now_ms, t->ids[0], writer_bytes(&w), (struct bytes){0}, &u));
+    assert_int_equal(raft_node_commit(t->nodes[1]), commit);
+}
+
+static void a_malformed_message_changes_nothing(void **state)
+{
+    struct trio *t = *state;
+    make_leader(t, 0);
+    submit(t, 0, 1);
+    assert_true(t->count > 0);
+    struct letter *letter = &t->queue[0];
+    unsigned to = at_id(t, letter->to);
+    uint64_t term = raft_node_term(t->nodes[to]), last = raft_node_last(t->nodes[to]);
+    struct raft_node_update u;
+    for (size_t len = 0; len < letter->len; len++) {
+        uint8_t *cut = malloc(len + 1);
+        memcpy(cut, letter->body, len);
+        assert_err(raft_node_receive(t->nodes[to], t->now_ms, t->ids[0], (struct bytes){cut, len},
+                                     (struct bytes){0}, &u),
+                   E_CORRUPT);
+        free(cut);
+    }
+    struct bytes body = {letter->body, letter->len};
+    assert_err(raft_node_receive(t->nodes[to], t->now_ms, 0, body, (struct bytes){0}, &u), E_CORRUPT);
+    assert_err(raft_node_receive(t->nodes[to], t->now_ms, t->ids[to], body, (struct bytes){0}, &u),
+               E_CORRUPT);
+    assert_int_equal(raft_node_term(t->nodes[to]), term);
+    assert_int_equal(raft_node_last(t->nodes[to]), last);
+}
+
+static struct snapshot_meta some_snapshot(const struct trio *t, uint64_t index, uint64_t term)
+{
+    struct snapshot_meta meta = {
+        .index = index, .term = term, .conf_index = 1, .conf_len = (uint16_t)t->conf_len};
+    memcpy(meta.conf, t->conf, t->conf_len);
+    return meta;
+}
+
+static err_t boot(struct trio *t, uint64_t first, uint64_t last, uint64_t term,
+                  const struct snapshot_meta *meta, bool *dropped)
+{
+    struct raft_node_options options = {.id = t->ids[0], .seed = 1};
+    struct raft_node *node;
+    struct raft_node_update u;
+    uint8_t data[8] = {0};
+    assert_ok(raft_node_open(&node, &options));
+    for (uint64_t i = first; i <= last; i++) {
+        struct raft_node_entry e = {term, i == 1 ? ENTRY_CHANGE : ENTRY_COMMAND, BYTES_OF(data)};
+        if (i == 1)
+            e.data = (struct bytes){t->conf, t->conf_len};
+        assert_ok(raft_node_load(node, i, &e));
+    }
+    err_t err = raft_node_start(node, 1000, term, 0, meta, dropped, &u);
+    if (err == E_OK && meta != NULL)
+        assert_int_equal(raft_node_last(node), last > meta->index ? last : meta->index);
+    raft_node_free(node);
+    return err;
+}
+
+/* Second rule, and what the log and the snapshot on a disk may look like. */
+static void log_and_snapshot_must_meet_at_start(void **state)
+{
+    struct trio *t = *state;
+    bool dropped;
+    struct snapshot_meta meta = some_snapshot(t, 50, 3);
+    assert_ok(boot(t, 1, 10, 1, NULL, &dropped));
+    assert_ok(boot(t, 40, 60, 3, &meta, &dropped));
+    assert_false(dropped);
+    assert_ok(boot(t, 51, 60, 3, &meta, &dropped));
+    assert_false(dropped);
+    assert_ok(boot(t, 20, 45, 3, &meta, &dropped)); /* ends before the snapshot */
+    assert_true(dropped);
+    assert_err(boot(t, 53, 60, 3, &meta, &dropped), E_CORRUPT); /* 51 and 52 are missing */
+    assert_err(boot(t, 2, 10, 3, NULL, &dropped), E_CORRUPT);
+}
+
+static void a_gap_in_the_log_is_refused(void **state)
+{
+    struct trio *t = *state;
+    struct raft_node_options options = {.id = 5, .seed = 1};
+    struct raft_node *node;
+    uint8_t data[8] = {0};
+    struct raft_node_entry e = {1, ENTRY_COMMAND, BYTES_OF(data)};
+    (void)t;
+    assert_ok(raft_node_open(&node, &options));
+    assert_ok(raft_node_load(node, 7, &e));
+    assert_err(raft_node_load(node, 9, &e), E_CORRUPT);
+    assert_err(raft_node_load(node, 6, &e), E_CORRUPT);
+    e.term = 0;
+    assert_err(raft_node_load(node, 8, &e), E_CORRUPT);
+    raft_node_free(node);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_entry_is_applied_once_a_majority_has_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(nothing_is_applied_before_it_is_on_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(only_the_leader_takes_entries, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_cut_off_leader_steps_down_and_its_entry_gives_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_write_that_was_replaced_on_its_way_counts_for_nothing, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_server_that_fell_behind_is_given_a_snapshot, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_snapshot_is_taken_only_of_what_is_applied_and_new, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_late_copy_of_the_first_append_does_no_harm, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_append_that_ends_before_the_commit_index_does_not_lower_it, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_malformed_message_changes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(log_and_snapshot_must_meet_at_start, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_gap_in_the_log_is_refused, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
