@@ -145,8 +145,11 @@ static err_t load_rows(struct load *l, struct store_txn *txn)
     static const struct {
         enum store_table table;
         store_row_fn row;
-    } tables[] = {{TABLE_GROUP, load_group}, {TABLE_MEMBER, load_member}, {TABLE_PSK, load_psk},
-                  {TABLE_NODE, load_node},   {TABLE_TOKEN, load_token}};
+    } tables[] = {{TABLE_GROUP, load_group},
+                  {TABLE_MEMBER, load_member},
+                  {TABLE_PSK, load_psk},
+                  {TABLE_NODE, load_node},
+                  {TABLE_TOKEN, load_token}};
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
         err_t err = store_each(txn, tables[i].table, (struct bytes){0}, tables[i].row, l);
         if (err == E_OK)
