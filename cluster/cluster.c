@@ -34,6 +34,7 @@ void cluster_fatal(struct cluster *c, err_t err, const char *reason)
     event(STORAGE_FAILED, reason, err_text(err));
     cluster_set_ready(c, false, reason);
     cluster_drop_proposals(c, E_CANCELED);
+    cluster_forward_drop(c, E_CANCELED);
     if (c->options.on_fatal != NULL)
         c->options.on_fatal(c->options.context, err, reason);
 }
@@ -277,6 +278,10 @@ void cluster_stop(struct cluster *c, void (*done)(void *context), void *context)
     c->stopped_context = context;
     cluster_set_ready(c, false, "this server stops");
     c->started = true;
+    if (cluster_has_peers(c)) { /* nothing is committed any more, and the join port waits for its answers */
+        cluster_drop_proposals(c, E_CANCELED);
+        cluster_forward_drop(c, E_CANCELED);
+    }
     if (c->transport != NULL)
         raft_transport_stop(c->transport, transport_stopped, c);
     if (c->join != NULL)

@@ -41,7 +41,7 @@ struct cluster_options {
     unsigned election_ms;  /* 0: CLUSTER_ELECTION_MS; heartbeats are a fifth of it */
     unsigned dead_ms;      /* silence that ends a primary; 0: COOP_DEAD_MS */
     /* First start only: ask there for a certificate, with this token. */
-    struct endpoint join;
+    struct endpoint join; /* with a family but without a token a first start is refused (E_MISSING) */
     const char *join_token;
     bool (*is_healthy)(void *context); /* may this server be primary? NULL: always */
     void *context;
@@ -92,6 +92,7 @@ struct cluster_status {
     uint32_t coop_epoch;
     uint64_t leader; /* Raft id, 0: none known */
     bool joins;      /* has a port for peers */
+    uint64_t join_refused; /* requests, since the start */
 };
 struct cluster_peer_status {
     struct node_record node;

@@ -117,6 +117,7 @@ struct cluster {
     bool transport_stopped;
     struct cluster_join *join;
     bool join_stopped;
+    uint64_t join_refused, join_told_ms;
     struct peer peers[KS_NODE_MAX];
     size_t peer_count;
     bool peers_stale; /* the node table changed */

@@ -9,7 +9,6 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "base/event.h"
 #include "cluster/cluster_internal.h"
 
 enum {
@@ -124,8 +123,7 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
     if (r.err != E_OK)
         return; /* more comes */
     if (want > JOIN_REQUEST_MAX) {
-        event(JOIN_REFUSED, text, err_text(E_LIMIT));
-        hang_up(a);
+        hang_up(a); /* no request of ours is that long */
         return;
     }
     if (reader_left(&r) < want)

@@ -6,7 +6,10 @@
 #include "base/event.h"
 #include "cluster/cluster_internal.h"
 
-enum { CAUGHT_UP = 64 /* entries behind that a new voter may be */ };
+enum {
+    CAUGHT_UP = 64,        /* entries behind that a new voter may be */
+    JOIN_NOTICE_MS = 1000, /* between two events of refused requests */
+};
 
 /* ---- Raft's configuration follows the node table ---- */
 
@@ -249,7 +252,11 @@ static void refuse(const struct joining *j, err_t why)
 {
     uint8_t answer[JOIN_ANSWER_MAX];
     size_t len = 0;
-    event(JOIN_REFUSED, j->remote, err_text(why));
+    uint64_t now_ms = cluster_mono_ms(j->c);
+    if (j->c->join_refused++ == 0 || now_ms - j->c->join_told_ms >= JOIN_NOTICE_MS) {
+        j->c->join_told_ms = now_ms; /* a stranger does not fill the log */
+        event(JOIN_REFUSED, j->remote, err_text(why));
+    }
     if (join_refusal_make(why, answer, &len) != E_OK)
         len = 0;
     j->answer(j->context, (struct bytes){answer, len});

@@ -63,6 +63,11 @@ static err_t find_joined(struct cluster *c, bool first)
         return E_OK;
     err_t err = cluster_peers_file_read(c);
     c->joined = err == E_OK || (first && c->options.join_token != NULL);
+    /* Configured to join, and nothing left of it: a cluster of its own would be a second truth. */
+    if (first && !c->joined && c->options.join.addr.family != 0) {
+        event(JOIN_FAILED, "cluster.join is set, but there is no token");
+        return E_MISSING;
+    }
     return err == E_NOT_FOUND ? E_OK : err;
 }
 

@@ -55,6 +55,7 @@ void cluster_status(const struct cluster *c, struct cluster_status *out)
         .coop_epoch = c->state.cluster.coop_epoch,
         .leader = raft_node_leader(c->node),
         .joins = c->transport != NULL,
+        .join_refused = c->join_refused,
     };
 }
 

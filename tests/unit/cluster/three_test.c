@@ -56,6 +56,17 @@ static void a_token_serves_once(void **state)
     ks_join(&t->ks[1], &t->ks[0]);
     assert_err(ks_open(&t->ks[2], &t->ks[0], t->ks[1].token), E_REPLAY);
     assert_int_equal(cluster_state(t->ks[0].cluster)->node_count, 2);
+    struct cluster_status status;
+    cluster_status(t->ks[0].cluster, &status);
+    assert_int_equal(status.join_refused, 1);
+}
+
+static void a_wiped_server_founds_no_second_cluster(void **state)
+{
+    struct three *t = *state;
+    assert_ok(ks_open(&t->ks[0], NULL, NULL));
+    until(t, t->ks[0].ready);
+    assert_err(ks_open(&t->ks[1], &t->ks[0], NULL), E_MISSING);
 }
 
 static void a_follower_forwards_and_sees_its_result(void **state)
@@ -173,6 +184,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         THREE(three_servers_form_one_cluster_by_tokens),
         THREE(a_token_serves_once),
+        THREE(a_wiped_server_founds_no_second_cluster),
         THREE(a_follower_forwards_and_sees_its_result),
         THREE(when_the_primary_dies_the_best_of_the_others_follows),
         THREE(alone_nobody_commits_and_nobody_is_primary),
