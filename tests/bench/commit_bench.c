@@ -1,0 +1,268 @@
+/* Commits of the replicated state on one disk, beside what that disk does bare: the same octets by pwrite and
+ * fdatasync into a preallocated file, in the same run, in turn. A commit is: proposal -> entry -> log on disk
+ * -> applied -> LMDB -> callback. commit_bench [DIR] [SECONDS]      DIR on the disk to be measured (default:
+ * the working directory) Prints a table and one line of JSON. */
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "cluster/cluster.h"
+
+enum { SAMPLE_MAX = 1 << 20, MEMBERS = 1000, PEER_LEN = 300, BARE_FILE = 16 << 20, ROUNDS = 3 };
+
+static const unsigned depths[] = {1, 16, 128, 512};
+enum { DEPTHS = 4 };
+
+struct samples {
+    uint32_t *us;
+    size_t count;
+    double seconds;
+};
+
+struct bench;
+
+struct slot {
+    struct bench *bench;
+    uint64_t sent_us; /* 0: free */
+};
+
+struct bench {
+    uv_loop_t loop;
+    struct cluster *cluster;
+    bool ready;
+    bool setting;
+    unsigned flying;
+    unsigned depth;
+    uint64_t end_us;
+    struct slot slots[PROPOSAL_MAX];
+    uint32_t next;
+    struct samples *into;
+};
+
+static uint64_t now_us(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void die(const char *what)
+{
+    fprintf(stderr, "commit_bench: %s\n", what);
+    exit(1);
+}
+
+static void add_sample(struct samples *s, uint64_t us)
+{
+    if (s->count < SAMPLE_MAX)
+        s->us[s->count++] = (uint32_t)us;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static uint32_t percentile(struct samples *s, double p)
+{
+    if (s->count == 0)
+        return 0;
+    qsort(s->us, s->count, sizeof(*s->us), by_value);
+    return s->us[(size_t)((double)(s->count - 1) * p)];
+}
+
+/* ---- the floor ---- */
+
+static void run_bare(const char *dir, double seconds, struct samples *into)
+{
+    char path[4200];
+    static uint8_t data[PEER_LEN];
+    snprintf(path, sizeof(path), "%s/bare", dir);
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+    if (fd < 0 || posix_fallocate(fd, 0, BARE_FILE) != 0)
+        die("cannot make the bare file");
+    memset(data, 0x5a, sizeof(data));
+    uint64_t begun = now_us(), end = begun + (uint64_t)(seconds * 1e6);
+    for (off_t at = 0; now_us() < end && at + (off_t)sizeof(data) < BARE_FILE; at += sizeof(data)) {
+        uint64_t before = now_us();
+        if (pwrite(fd, data, sizeof(data), at) != sizeof(data) || fdatasync(fd) != 0)
+            die("bare write");
+        add_sample(into, now_us() - before);
+    }
+    into->seconds += (double)(now_us() - begun) / 1e6;
+    close(fd);
+    unlink(path);
+}
+
+/* ---- the cluster ---- */
+
+static void feed(struct bench *b);
+
+static void on_member(void *context, const struct apply_result *result)
+{
+    struct slot *slot = context;
+    if (result->err != E_OK)
+        die("a commit failed");
+    add_sample(slot->bench->into, now_us() - slot->sent_us);
+    slot->sent_us = 0;
+    slot->bench->flying--;
+    feed(slot->bench);
+}
+
+static struct command registration(struct bench *b)
+{
+    struct command c = {.type = CMD_MEMBER_REGISTERED, .time_ms = cluster_now_ms(b->cluster)};
+    const struct ks_group *group = ks_state_group_by_name(cluster_state(b->cluster), "bench");
+    c.u.member_registered = (struct cmd_member_registered){
+        .group_id = group->record.id,
+        .identity = identity_from_number(b->next++ % MEMBERS),
+        .endpoint = {addr_v4(10, 0, 0, 1), 848},
+        .offered_generation = group->record.generation,
+        .offered_seq = group->record.seq,
+    };
+    return c;
+}
+
+static void feed(struct bench *b)
+{
+    for (size_t i = 0; b->flying < b->depth && now_us() < b->end_us && i < PROPOSAL_MAX; i++) {
+        struct slot *slot = &b->slots[i];
+        if (slot->sent_us != 0)
+            continue;
+        struct command c = registration(b);
+        *slot = (struct slot){b, now_us()};
+        if (cluster_propose(b->cluster, &c, on_member, slot) != E_OK)
+            die("a proposal was refused");
+        b->flying++;
+    }
+}
+
+static void run_cluster(struct bench *b, unsigned depth, double seconds, struct samples *into)
+{
+    uint64_t begun = now_us();
+    b->depth = depth;
+    b->into = into;
+    b->end_us = begun + (uint64_t)(seconds * 1e6);
+    feed(b);
+    while (b->flying > 0)
+        uv_run(&b->loop, UV_RUN_ONCE);
+    into->seconds += (double)(now_us() - begun) / 1e6;
+}
+
+static void on_ready(void *context, bool ready, const char *reason)
+{
+    struct bench *b = context;
+    (void)reason;
+    b->ready = ready;
+}
+
+static void on_set(void *context, const struct apply_result *result)
+{
+    struct bench *b = context;
+    if (result->err != E_OK)
+        die("setting up failed");
+    b->setting = false;
+}
+
+static void commit(struct bench *b, const struct command *c)
+{
+    b->setting = true;
+    if (cluster_propose(b->cluster, c, on_set, b) != E_OK)
+        die("setting up was refused");
+    while (b->setting)
+        uv_run(&b->loop, UV_RUN_ONCE);
+}
+
+static void make_group(struct bench *b)
+{
+    struct command c = {.type = CMD_GROUP_SET, .time_ms = cluster_now_ms(b->cluster)};
+    c.u.group_set.config = (struct group_config){.name = "bench", .identity = identity_from_number(1)};
+    commit(b, &c);
+    c = (struct command){.type = CMD_REKEY, .time_ms = cluster_now_ms(b->cluster)};
+    c.u.rekey = (struct cmd_rekey){
+        .group_id = 1, .epoch = 1, .generation = 1, .policy_version = 1, .has_kek = true, .has_tek = true};
+    c.u.rekey.kek = (struct kek_record){.generation = 1, .created_ms = c.time_ms, .lifetime_s = 86400};
+    c.u.rekey.tek =
+        (struct tek_record){.generation = 1, .spi = 1000, .created_ms = c.time_ms, .lifetime_s = 86400};
+    commit(b, &c);
+}
+
+static void print_row(const char *name, struct samples *s)
+{
+    printf("%-28s %9.0f /s   p50 %6u us   p99 %6u us   max %7u us\n", name, (double)s->count / s->seconds,
+           percentile(s, 0.5), percentile(s, 0.99), percentile(s, 1.0));
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st;
+    (void)type;
+    (void)ftw;
+    return remove(path);
+}
+
+static void report(struct samples *bare, struct samples *runs)
+{
+    print_row("bare write + fdatasync", bare);
+    for (size_t i = 0; i < DEPTHS; i++) {
+        char name[32];
+        snprintf(name, sizeof(name), "commit, %u in flight", depths[i]);
+        print_row(name, &runs[i]);
+    }
+    printf("{\"bench\":\"commit\",\"bare_per_s\":%.0f,\"bare_p50_us\":%u",
+           (double)bare->count / bare->seconds, percentile(bare, 0.5));
+    for (size_t i = 0; i < DEPTHS; i++)
+        printf(",\"commit_%u_per_s\":%.0f,\"commit_%u_p50_us\":%u,\"commit_%u_p99_us\":%u", depths[i],
+               (double)runs[i].count / runs[i].seconds, depths[i], percentile(&runs[i], 0.5), depths[i],
+               percentile(&runs[i], 0.99));
+    printf("}\n");
+}
+
+int main(int argc, char **argv)
+{
+    static struct bench b;
+    static char dir[4096], key[4200];
+    struct samples bare = {0}, runs[DEPTHS] = {{0}};
+    double seconds = argc > 2 ? atof(argv[2]) : 2;
+    snprintf(dir, sizeof(dir), "%s/commit-bench-XXXXXX", argc > 1 ? argv[1] : ".");
+    if (mkdtemp(dir) == NULL)
+        die("cannot make a directory");
+    snprintf(key, sizeof(key), "%s/node.key", dir);
+    bare.us = malloc(SAMPLE_MAX * sizeof(*bare.us));
+    for (size_t i = 0; i < DEPTHS; i++)
+        runs[i].us = malloc(SAMPLE_MAX * sizeof(*runs[i].us));
+    uv_loop_init(&b.loop);
+    struct cluster_options options = {.data_dir = dir,
+                                      .node_key_file = key,
+                                      .clock = &clock_system,
+                                      .rng = &rng_system,
+                                      .loop = &b.loop,
+                                      .context = &b,
+                                      .on_ready = on_ready};
+    if (cluster_open(&b.cluster, &options) != E_OK || cluster_start(b.cluster) != E_OK)
+        die("the cluster does not start");
+    while (!b.ready)
+        uv_run(&b.loop, UV_RUN_ONCE);
+    make_group(&b);
+    for (int round = 0; round < ROUNDS; round++) {
+        run_bare(dir, seconds / ROUNDS, &bare);
+        for (size_t i = 0; i < DEPTHS; i++)
+            run_cluster(&b, depths[i], seconds / ROUNDS, &runs[i]);
+    }
+    report(&bare, runs);
+    cluster_stop(b.cluster, NULL, NULL);
+    uv_run(&b.loop, UV_RUN_DEFAULT);
+    cluster_free(b.cluster);
+    uv_loop_close(&b.loop);
+    free(bare.us);
+    for (size_t i = 0; i < DEPTHS; i++)
+        free(runs[i].us);
+    nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return 0;
+}
