@@ -26,11 +26,13 @@ static bool elect(struct cluster *c, struct command *command)
         memcpy(command->u.elect.primary_id, c->node_id, NODE_ID_LEN);
         return !is_self(c, cluster->primary_id) && raft_node_voters(c->node) == 1;
     }
-    struct coop_sign signs[KS_NODE_MAX + 1] = {{.healthy_ms = self_is_well(c) ? now_ms : 0}};
+    struct coop_sign signs[KS_NODE_MAX + 1] = {
+        {.connected = true, .healthy_ms = self_is_well(c) ? now_ms : 0}};
     size_t count = 1;
     memcpy(signs[0].id, c->node_id, NODE_ID_LEN);
     for (size_t i = 0; i < c->peer_count; i++) {
-        signs[count].healthy_ms = c->peers[i].up ? c->peers[i].healthy_ms : 0;
+        signs[count].connected = c->peers[i].up;
+        signs[count].healthy_ms = c->peers[i].healthy_ms;
         memcpy(signs[count++].id, c->peers[i].id, NODE_ID_LEN);
     }
     unsigned dead_ms = c->options.dead_ms != 0 ? c->options.dead_ms : COOP_DEAD_MS;

@@ -147,6 +147,7 @@ static void propose_member(struct world *w, struct sim_node *n, const struct ks_
 
 static bool elect(struct world *w, struct sim_node *n, struct command *c)
 {
+    n->signs[n->at].connected = true;
     n->signs[n->at].healthy_ms = w->now_ms;
     memcpy(n->signs[n->at].id, n->node_id, NODE_ID_LEN);
     c->type = CMD_ELECT;
@@ -222,6 +223,7 @@ static void deliver(struct world *w, size_t at)
     struct sim_node *n = w->nodes[m.to];
     w->net[at] = w->net[--w->net_count];
     if (n->up && m.kind == SIM_HEALTH) {
+        n->signs[m.from].connected = true;
         n->signs[m.from].healthy_ms = w->now_ms;
         memcpy(n->signs[m.from].id, w->nodes[m.from]->node_id, NODE_ID_LEN);
     } else if (n->up && m.kind == SIM_FORWARD) {

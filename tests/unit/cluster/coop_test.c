@@ -19,7 +19,7 @@ static struct world world(void)
                                                 .role = NODE_VOTER,
                                                 .priority = (uint8_t)(100 - 25 * i),
                                                 .address = addr_v4(10, 0, 0, (uint8_t)(i + 1))};
-        w.signs[i] = (struct coop_sign){.id = {(uint8_t)(i + 1)}, .healthy_ms = 10000};
+        w.signs[i] = (struct coop_sign){.id = {(uint8_t)(i + 1)}, .connected = true, .healthy_ms = 10000};
     }
     w.state.cluster.primary_id[0] = 1;
     return w;
@@ -68,6 +68,12 @@ static void a_new_leader_gives_the_primary_time_to_be_heard(void **state)
     w.signs[1].healthy_ms = 20500;
     assert_int_equal(elected(&w, 20000, 20999), 0);
     assert_int_equal(elected(&w, 20000, 21000), 2);
+    /* One that was heard before this server led was silent since then. */
+    w.signs[0].healthy_ms = 19500;
+    assert_int_equal(elected(&w, 20000, 20499), 0);
+    assert_int_equal(elected(&w, 20000, 20500), 2);
+    w.signs[1].connected = false;
+    assert_int_equal(elected(&w, 20000, 20500), 0);
 }
 
 static void a_removed_primary_is_followed_at_once(void **state)
