@@ -116,9 +116,7 @@ static void snapshot_done(void *context)
         cluster_fatal(c, err, "a snapshot cannot be written");
     } else if (!c->dead) {
         c->snapshot_index = job->meta.index;
-        c->log_job.snapshot_index = job->meta.index;
-        c->log_job.prune_index =
-            job->meta.index > SNAPSHOT_TRAILING ? job->meta.index - SNAPSHOT_TRAILING : 1;
+        c->prune_due = job->meta.index > SNAPSHOT_TRAILING ? job->meta.index - SNAPSHOT_TRAILING : 1;
         cluster_take(c, &update);
     }
     cluster_pump(c);

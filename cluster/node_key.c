@@ -14,6 +14,7 @@ static const uint8_t data_key_magic[8] = {'Q', 'R', 'T', 'D', 'K', 'E', 'Y', '1'
 enum {
     DATA_KEY_FILE_LEN = 8 + 4 + 2 + KEYWRAP_KEY_LEN + KEYWRAP_OVERHEAD,
     HEX_FILE_MAX = 2 * KEYWRAP_KEY_LEN + 2,
+    CONTEXT_MAX = 64,
     NODE_KEY_VERSION = 0, /* of the key that wraps data.key: it is not a data key of the cluster */
 };
 
@@ -137,15 +138,19 @@ err_t node_key_open(const char *file, const struct disk *disk, const struct rng 
     return err;
 }
 
-static struct bytes data_key_context(const uint8_t node_id[NODE_ID_LEN], uint8_t out[64])
+/* Node and version are part of what the tag covers: a file of another node, or with another version, does not
+ * open. */
+static struct bytes data_key_context(const uint8_t node_id[NODE_ID_LEN], uint32_t version,
+                                     uint8_t out[CONTEXT_MAX])
 {
-    struct writer w = writer_over(out, 64);
+    struct writer w = writer_over(out, CONTEXT_MAX);
     write_bytes(&w, bytes_of_text("data key of node "));
     write_bytes(&w, (struct bytes){node_id, NODE_ID_LEN});
+    write_u32(&w, version);
     return writer_bytes(&w);
 }
 
-static err_t data_key_read(struct bytes file, struct bytes context, const struct wrap_key *node,
+static err_t data_key_read(struct bytes file, const uint8_t node_id[NODE_ID_LEN], const struct wrap_key *node,
                            struct wrap_key *out)
 {
     struct wrapped wrapped = {0};
@@ -158,23 +163,27 @@ static err_t data_key_read(struct bytes file, struct bytes context, const struct
         read_into(&r, wrapped.data, wrapped.len);
     if (reader_end(&r) != E_OK)
         return E_CORRUPT;
-    err_t err = keywrap_open(node, context, &wrapped, &out->key);
+    uint8_t context[CONTEXT_MAX];
+    err_t err = keywrap_open(node, data_key_context(node_id, out->version, context), &wrapped, &out->key);
     if (err != E_OK)
         return err == E_CRYPTO || err == E_NO_MEMORY ? err : E_CORRUPT;
     return out->key.len == KEYWRAP_KEY_LEN ? E_OK : E_CORRUPT;
 }
 
 static err_t data_key_write(const char *dir, const struct disk *disk, const struct rng *rng,
-                            struct bytes context, const struct wrap_key *node, const struct wrap_key *out)
+                            const uint8_t node_id[NODE_ID_LEN], const struct wrap_key *node,
+                            const struct wrap_key *key)
 {
     struct wrapped wrapped;
-    err_t err = keywrap_seal(node, rng, context, secret_view(&out->key), &wrapped);
+    uint8_t context[CONTEXT_MAX];
+    err_t err = keywrap_seal(node, rng, data_key_context(node_id, key->version, context),
+                             secret_view(&key->key), &wrapped);
     if (err != E_OK)
         return err;
     uint8_t buf[DATA_KEY_FILE_LEN];
     struct writer w = writer_over(buf, sizeof(buf));
     write_bytes(&w, BYTES_OF(data_key_magic));
-    write_u32(&w, out->version);
+    write_u32(&w, key->version);
     write_u16(&w, wrapped.len);
     write_bytes(&w, (struct bytes){wrapped.data, wrapped.len});
     err = writer_end(&w);
@@ -182,22 +191,22 @@ static err_t data_key_write(const char *dir, const struct disk *disk, const stru
 }
 
 static err_t data_key_make(const char *dir, const struct disk *disk, const struct rng *rng,
-                           struct bytes context, const struct wrap_key *node, struct wrap_key *out)
+                           const uint8_t node_id[NODE_ID_LEN], const struct wrap_key *node,
+                           struct wrap_key *out)
 {
     out->version = 1;
     out->key.len = KEYWRAP_KEY_LEN;
     err_t err = rng_fill(rng, out->key.data, out->key.len);
-    return err == E_OK ? data_key_write(dir, disk, rng, context, node, out) : err;
+    return err == E_OK ? data_key_write(dir, disk, rng, node_id, node, out) : err;
 }
 
 err_t data_key_store(const char *dir, const struct disk *disk, const struct rng *rng,
                      const uint8_t node_id[NODE_ID_LEN], const struct secret *node_key,
                      const struct wrap_key *key)
 {
-    uint8_t context_buf[64];
     struct wrap_key node = {.version = NODE_KEY_VERSION};
     secret_copy(&node.key, node_key);
-    err_t err = data_key_write(dir, disk, rng, data_key_context(node_id, context_buf), &node, key);
+    err_t err = data_key_write(dir, disk, rng, node_id, &node, key);
     secret_close(&node.key);
     return err;
 }
@@ -208,19 +217,17 @@ err_t data_key_open(const char *dir, const struct disk *disk, const struct rng *
 {
     *out = (struct wrap_key){0};
     char path[DISK_PATH_MAX];
-    uint8_t context_buf[64];
     uint8_t *data = NULL;
     size_t len = 0;
-    struct bytes context = data_key_context(node_id, context_buf);
     struct wrap_key node = {.version = NODE_KEY_VERSION};
     secret_copy(&node.key, node_key);
     err_t err = disk_path(path, dir, "data.key");
     if (err == E_OK)
         err = disk_read(path, DATA_KEY_FILE_LEN, &data, &len);
     if (err == E_OK)
-        err = data_key_read((struct bytes){data, len}, context, &node, out);
+        err = data_key_read((struct bytes){data, len}, node_id, &node, out);
     else if (err == E_NOT_FOUND && first)
-        err = data_key_make(dir, disk, rng, context, &node, out);
+        err = data_key_make(dir, disk, rng, node_id, &node, out);
     else if (err == E_LIMIT)
         err = E_CORRUPT;
     free(data);
