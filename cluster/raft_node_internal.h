@@ -38,6 +38,7 @@ err_t raft_node_err(int rc);
 /* One raft_step with everything behind it: entries into the log, messages encoded. */
 err_t raft_node_step(struct raft_node *node, uint64_t now_ms, struct raft_event *event,
                      struct raft_node_update *update) MUST_USE;
+void raft_node_drop_messages(struct raft_node *node); /* of the event before */
 const char *raft_node_address(uint64_t id, char out[RAFT_ADDRESS_MAX]);
 err_t raft_conf_decode(struct bytes conf, struct raft_configuration *out) MUST_USE;
 

@@ -78,7 +78,7 @@ static void start_pull(struct fuzz *f, struct bytes payloads)
     if (payloads.len > 0 &&
         payload_list_decode(&list, payloads.data[0], bytes_slice(payloads, 1, payloads.len)) == E_OK)
         nonce = payload_find(&list, PAYLOAD_NONCE, 0);
-    if (nonce != NULL && nonce->body.len <= NONCE_MAX) {
+    if (nonce != NULL && nonce->body.len > 0 && nonce->body.len <= NONCE_MAX) {
         memcpy(f->nonces, nonce->body.data, nonce->body.len);
         f->nonces_len = nonce->body.len;
     }
