@@ -34,6 +34,24 @@ struct api_health {
     uint64_t started_ms;    /* wall clock */
 };
 
+/* The cluster as this server sees it. */
+struct api_node {
+    struct node_record node;
+    bool self, primary, leader, connected;
+    uint64_t heard_ms; /* since it was heard last; UINT64_MAX: never */
+    uint64_t applied_index;
+};
+struct api_cluster {
+    uint8_t cluster_id[CLUSTER_ID_LEN];
+    uint8_t state_hash[32]; /* of all rows, at hash_index */
+    uint64_t hash_index;
+    uint32_t coop_epoch;
+    uint64_t term;
+    uint32_t voters;
+    size_t node_count;
+    struct api_node nodes[KS_NODE_MAX];
+};
+
 struct api_options {
     struct endpoint listen;
     bool allow_remote; /* else anything but loopback is E_CONFIG */
@@ -42,6 +60,7 @@ struct api_options {
     struct mailbox *mailbox;
     void *context;
     void (*health)(void *context, struct api_health *out); /* any thread */
+    void (*cluster)(void *context, struct api_cluster *out); /* any thread; NULL: no cluster is told */
     uint64_t (*now_ms)(void *context);                     /* cluster time, any thread */
     uint32_t request_timeout_ms;                           /* 0: HTTP_REQUEST_TIMEOUT_MS */
     uint32_t mail_timeout_ms;                              /* 0: HTTP_MAIL_TIMEOUT_MS */

@@ -11,8 +11,12 @@
 
 enum { MAILBOX_MAX = 64 }; /* requests waiting or being worked on; E_FULL beyond: the client gets 503 */
 
+enum { MAIL_TEXT_MAX = 176 };       /* bytes with NUL */
+
 enum mailbox_kind {
-    MAIL_REKEY, /* POST /v1/groups/{g}/rekey */
+    MAIL_REKEY,       /* POST /v1/groups/{g}/rekey */
+    MAIL_JOIN_TOKEN,  /* POST /v1/cluster/tokens; the answer's text is the token */
+    MAIL_NODE_REMOVE, /* POST /v1/cluster/nodes/{node}/remove; group is the node's id in hex */
 };
 
 struct mail {
@@ -25,6 +29,7 @@ struct mail_answer {
     err_t err;
     uint32_t seq;   /* MAIL_REKEY: the sequence number that was committed */
     uint64_t index; /* applied Raft index after it */
+    char text[MAIL_TEXT_MAX];
 };
 
 struct mailbox;

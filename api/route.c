@@ -123,7 +123,15 @@ void route_answered(struct reply *reply, const struct mail_answer *answer)
     struct mail mail = reply->mail;
     reply->deferred = false;
     if (answer->err != E_OK) {
-        reply_error(reply, answer->err, "Rekey");
+        reply_error(reply, answer->err, mail.kind == MAIL_REKEY ? "Rekey" : "The cluster");
+        return;
+    }
+    if (mail.kind != MAIL_REKEY) {
+        bool token = mail.kind == MAIL_JOIN_TOKEN;
+        reply->has_index = true;
+        reply->applied_index = answer->index;
+        reply_json(reply, 202,
+                   json_pack("{s:s}", token ? "token" : "removed", token ? answer->text : mail.group));
         return;
     }
     reply->has_index = true;

@@ -17,7 +17,7 @@ bool cluster_leads(const struct cluster *c)
     return c->started && !c->dead && raft_node_is_leader(c->node);
 }
 
-static void set_ready(struct cluster *c, bool ready, const char *reason)
+void cluster_set_ready(struct cluster *c, bool ready, const char *reason)
 {
     if (c->ready == ready)
         return;
@@ -32,8 +32,9 @@ void cluster_fatal(struct cluster *c, err_t err, const char *reason)
         return;
     c->dead = true;
     event(STORAGE_FAILED, reason, err_text(err));
-    set_ready(c, false, reason);
+    cluster_set_ready(c, false, reason);
     cluster_drop_proposals(c, E_CANCELED);
+    cluster_forward_drop(c, E_CANCELED);
     if (c->options.on_fatal != NULL)
         c->options.on_fatal(c->options.context, err, reason);
 }
@@ -71,13 +72,16 @@ static void on_timer(void *context)
     struct raft_node_update update;
     if (c->dead)
         return;
-    err_t err = raft_node_timeout(c->node, cluster_mono_ms(c), &update);
-    if (err == E_OK)
-        cluster_take(c, &update);
-    else
-        cluster_fatal(c, err, "the consensus core fails");
+    if (cluster_mono_ms(c) >= raft_node_deadline(c->node)) {
+        err_t err = raft_node_timeout(c->node, cluster_mono_ms(c), &update);
+        if (err == E_OK)
+            cluster_take(c, &update);
+        else
+            cluster_fatal(c, err, "the consensus core fails");
+    }
+    cluster_peer_tick(c);
+    c->armed_ms = UINT64_MAX; /* nothing is armed */
     cluster_pump(c);
-    cluster_arm(c);
 }
 
 void cluster_arm(struct cluster *c)
@@ -85,6 +89,11 @@ void cluster_arm(struct cluster *c)
     if (c->dead || c->stopping)
         return;
     uint64_t now = cluster_mono_ms(c), deadline = raft_node_deadline(c->node);
+    if (c->transport != NULL && c->health_ms < deadline)
+        deadline = c->health_ms;
+    if (deadline == c->armed_ms)
+        return;
+    c->armed_ms = deadline;
     cluster_loop_arm(c->loop, deadline > now ? deadline - now : 0);
 }
 
@@ -97,6 +106,7 @@ err_t cluster_open(struct cluster **out, const struct cluster_options *options)
     c->options = *options;
     c->disk = options->disk != NULL ? options->disk : &disk_real;
     c->role = "follower";
+    c->armed_ms = UINT64_MAX;
     wal_batch_init(&c->log_job.batch);
     c->wrap = wrap_key_alloc();
     c->entry = malloc(BATCH_LEN_MAX);
@@ -127,13 +137,13 @@ static void note_role(struct cluster *c)
     event(RAFT_ROLE, role, (unsigned long long)raft_node_term(c->node));
     if (raft_node_is_leader(c->node)) {
         c->ready_index = raft_node_last(c->node);
+        c->leader_since_ms = cluster_mono_ms(c);
         return;
     }
-    set_ready(c, false, "no longer the leader");
+    cluster_set_ready(c, false, "no longer the leader");
     cluster_drop_proposals(c, E_NO_QUORUM);
 }
 
-/* There is no transport yet: a cluster of one voter has nobody to write to, so messages cannot be. */
 void cluster_take(struct cluster *c, const struct raft_node_update *update)
 {
     if (c->dead)
@@ -154,49 +164,12 @@ void cluster_take(struct cluster *c, const struct raft_node_update *update)
         c->write_count++; /* raft_node has the same bound and keeps it */
     }
     if (update->install) {
-        cluster_fatal(c, E_UNSUPPORTED, "a snapshot came without a transport");
-        return;
+        c->install = *update;
+        c->installing = true;
     }
+    cluster_send_messages(c, update);
     if (update->role_changed)
         note_role(c);
-}
-
-/* Commands of the cluster's own, on the leader: a name for a new cluster, and a primary for one that has none
- * here. */
-static void keep_house(struct cluster *c)
-{
-    struct command command = {.time_ms = cluster_now_ms(c)};
-    const struct cluster_record *cluster = &c->state.cluster;
-    if (c->housekeeping || !cluster_leads(c) || c->applied_index < c->ready_index)
-        return;
-    err_t err = E_OK;
-    if (!c->state.initialised) {
-        command.type = CMD_CLUSTER_INIT;
-        err = rng_fill(c->options.rng, command.u.cluster_init.cluster_id, CLUSTER_ID_LEN);
-    } else if (memcmp(cluster->primary_id, c->node_id, NODE_ID_LEN) != 0 && raft_node_voters(c->node) == 1) {
-        command.type = CMD_ELECT;
-        command.u.elect.epoch = cluster->coop_epoch + 1;
-        memcpy(command.u.elect.primary_id, c->node_id, NODE_ID_LEN);
-    } else {
-        return;
-    }
-    if (err == E_OK)
-        err = cluster_queue(c, &command, NULL, NULL);
-    if (err != E_OK) {
-        cluster_fatal(c, err, "the cluster cannot be named");
-        return;
-    }
-    c->housekeeping = true;
-    cluster_flush(c);
-}
-
-static void judge_ready(struct cluster *c)
-{
-    if (c->dead || c->stopping || !cluster_leads(c) || c->applied_index < c->ready_index ||
-        !c->state.initialised || c->state.cluster.coop_epoch == 0)
-        return;
-    if (memcmp(c->state.cluster.primary_id, c->node_id, NODE_ID_LEN) == 0 || raft_node_voters(c->node) > 1)
-        set_ready(c, true, "the log is replayed and this server leads");
 }
 
 void cluster_pump(struct cluster *c)
@@ -204,12 +177,14 @@ void cluster_pump(struct cluster *c)
     if (!c->started)
         return;
     if (!c->dead) {
+        cluster_install_start(c);
         cluster_apply(c);
         if (!c->stopping)
-            keep_house(c);
+            cluster_keep_house(c);
         cluster_log_start(c);
         cluster_snapshot_start(c);
-        judge_ready(c);
+        cluster_judge_ready(c);
+        cluster_arm(c);
     }
     if (c->stopping)
         cluster_finish_stop(c);
@@ -235,8 +210,12 @@ err_t cluster_start(struct cluster *c)
     c->started = true;
     update.role_changed = false;
     cluster_take(c, &update);
+    if (cluster_has_peers(c) && cluster_has_certificate(c) && !c->dead) {
+        err = cluster_transport_open(c);
+        if (err != E_OK)
+            return err;
+    }
     cluster_pump(c);
-    cluster_arm(c);
     return c->dead ? E_IO : E_OK;
 }
 
@@ -245,7 +224,7 @@ err_t cluster_propose(struct cluster *c, const struct command *command, cluster_
     if (c->dead || c->stopping || !c->ready)
         return E_STATE;
     if (!cluster_leads(c))
-        return E_NOT_PRIMARY;
+        return c->transport != NULL ? cluster_forward(c, command, done, context) : E_NOT_PRIMARY;
     return cluster_queue(c, command, done, context);
 }
 
@@ -260,14 +239,33 @@ static void loop_closed(void *context)
 
 void cluster_finish_stop(struct cluster *c)
 {
+    if (c->transport != NULL && !c->transport_stopped)
+        return;
+    if (c->join != NULL && !c->join_stopped)
+        return;
     bool writing = c->log_job.running || (c->write_count > 0 && !c->dead);
     if (writing || c->snapshot_job.running || c->loop == NULL || c->role == NULL)
         return;
     c->role = NULL; /* once */
     cluster_drop_proposals(c, E_CANCELED);
+    cluster_forward_drop(c, E_CANCELED);
     store_close(c->store);
     c->store = NULL;
     cluster_loop_close(c->loop, loop_closed, c);
+}
+
+static void transport_stopped(void *context)
+{
+    struct cluster *c = context;
+    c->transport_stopped = true;
+    cluster_pump(c);
+}
+
+static void join_stopped(void *context)
+{
+    struct cluster *c = context;
+    c->join_stopped = true;
+    cluster_pump(c);
 }
 
 void cluster_stop(struct cluster *c, void (*done)(void *context), void *context)
@@ -278,8 +276,16 @@ void cluster_stop(struct cluster *c, void (*done)(void *context), void *context)
     c->stopping = true;
     c->stopped = done;
     c->stopped_context = context;
-    set_ready(c, false, "this server stops");
+    cluster_set_ready(c, false, "this server stops");
     c->started = true;
+    if (cluster_has_peers(c)) { /* nothing is committed any more, and the join port waits for its answers */
+        cluster_drop_proposals(c, E_CANCELED);
+        cluster_forward_drop(c, E_CANCELED);
+    }
+    if (c->transport != NULL)
+        raft_transport_stop(c->transport, transport_stopped, c);
+    if (c->join != NULL)
+        cluster_join_stop(c->join, join_stopped, c);
     cluster_pump(c);
 }
 
@@ -292,6 +298,7 @@ void cluster_free(struct cluster *c)
     store_close(c->store);
     wal_close(c->wal);
     wal_batch_close(&c->log_job.batch);
+    raft_transport_free(c->transport);
     raft_node_free(c->node);
     ks_state_close(&c->state);
     wrap_key_free(c->wrap);

@@ -14,6 +14,11 @@
 enum {
     PROPOSAL_MAX = 4 * BATCH_MAX, /* waiting or in flight; E_FULL beyond: the caller pushes back */
     SNAPSHOT_ENTRIES = 8192,      /* entries between snapshots */
+    FORWARD_MAX = 512,            /* commands that wait for the leader's answer; E_FULL beyond */
+    FORWARD_LIMIT_MS = 5000,      /* then E_NO_QUORUM */
+    CLUSTER_PRIORITY = 100,
+    CLUSTER_ELECTION_MS = 300,
+    JOIN_TOKEN_MINUTES = 60,
 };
 
 struct uv_loop_s;
@@ -29,6 +34,16 @@ struct cluster_options {
     uint64_t snapshot_entries; /* 0: SNAPSHOT_ENTRIES */
     uint64_t wal_segment_len;  /* octets, 0: default */
     const struct disk *disk;   /* NULL: the real one; tests let it fail */
+    /* Family 0: a cluster of one without a port. Else peers connect here (TCP); join requests go to the next port. */
+    struct endpoint listen;
+    struct addr advertise; /* where peers and members reach this server; family 0: listen's address */
+    uint8_t priority;      /* 0: CLUSTER_PRIORITY */
+    unsigned election_ms;  /* 0: CLUSTER_ELECTION_MS; heartbeats are a fifth of it */
+    unsigned dead_ms;      /* silence that ends a primary; 0: COOP_DEAD_MS */
+    /* First start only: ask there for a certificate, with this token. */
+    struct endpoint join; /* with a family but without a token a first start is refused (E_MISSING) */
+    const char *join_token;
+    bool (*is_healthy)(void *context); /* may this server be primary? NULL: always */
     void *context;
     /* After each applied command, in order, on every node; proposer callbacks have run before. Also for what the log replays after
      * a restart, before the first on_ready(true). */
@@ -75,7 +90,26 @@ struct cluster_status {
     uint64_t wal_bytes;
     uint32_t voters;
     uint32_t coop_epoch;
+    uint64_t leader; /* Raft id, 0: none known */
+    bool joins;      /* has a port for peers */
+    uint64_t join_refused; /* requests, since the start */
 };
+struct cluster_peer_status {
+    struct node_record node;
+    bool self, primary, leader, connected;
+    uint64_t heard_ms; /* since its last sign of life; UINT64_MAX: none yet */
+    uint64_t applied_index;
+};
+/* The servers of the cluster as this one sees them. Returns how many. */
+size_t cluster_peers(const struct cluster *cluster, struct cluster_peer_status out[KS_NODE_MAX]);
+/* A one-time token for a new server: text to out, and committed when done runs. E_STATE without authority or not
+ * ready; errors of cluster_propose. The caller wipes out. */
+err_t cluster_token_make(struct cluster *cluster, enum join_role role, char out[JOIN_TOKEN_TEXT_MAX],
+                         cluster_done_fn done, void *context) MUST_USE;
+/* A server leaves for good. E_NOT_FOUND; E_STATE: it is primary or leader; E_NO_QUORUM: what would be left has no
+ * live majority. */
+err_t cluster_node_remove(struct cluster *cluster, const uint8_t id[NODE_ID_LEN], cluster_done_fn done,
+                          void *context) MUST_USE;
 void cluster_status(const struct cluster *cluster, struct cluster_status *out);
 
 #endif

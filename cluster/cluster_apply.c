@@ -28,19 +28,62 @@ static void on_removed(void *context, const struct ks_group *group, const struct
         c->options.on_member_removed(c->options.context, group, member);
 }
 
+/* request: the number that this server gave it, 0 if it did not. command NULL: it was applied before. */
 static void tell(struct cluster *c, const struct command *command, const struct apply_result *result,
-                 bool ours)
+                 bool ours, uint64_t request)
 {
     if (ours) {
         struct proposal proposal = *head_proposal(c);
         pop_proposal(c);
+        if (proposal.house)
+            c->housekeeping = false;
         if (proposal.done != NULL)
             proposal.done(proposal.context, result);
-        else
-            c->housekeeping = false;
     }
+    if (request != 0)
+        cluster_forward_applied(c, request, result);
+    if (command == NULL)
+        return;
     if (c->options.on_applied != NULL)
         c->options.on_applied(c->options.context, command, result);
+}
+
+/* Who forwarded the next command, if somebody did; else node is NULL. */
+struct origin {
+    struct bytes node;
+    uint64_t request;
+};
+
+static struct origin read_origin(struct reader *r, uint8_t version)
+{
+    struct origin origin = {0};
+    uint8_t has = version >= 2 ? read_u8(r) : 0;
+    reader_require(r, has <= 1);
+    if (has == 0 || r->err != E_OK)
+        return origin;
+    origin.node = read_bytes(r, NODE_ID_LEN);
+    origin.request = read_u64(r);
+    return origin;
+}
+
+static err_t apply_one(struct cluster *c, const struct command *command, const struct origin *origin,
+                       struct store_txn *txn, bool ours)
+{
+    struct apply_result result = {.err = E_REPLAY};
+    struct cluster_record before = c->state.cluster;
+    bool from_here = origin->node.len > 0 && bytes_equal(origin->node, BYTES_OF(c->node_id));
+    if (origin->node.len > 0 && !ks_state_take_request(&c->state, txn, origin->node.data, origin->request)) {
+        tell(c, NULL, &result, ours, 0);
+        return store_error(txn);
+    }
+    err_t err = ks_state_apply(&c->state, command, txn, &result, on_removed, c);
+    if (err == E_OK)
+        err = store_error(txn);
+    if (err != E_OK)
+        return err;
+    cluster_note_applied(c, command, &result, &before);
+    tell(c, command, &result, ours, from_here ? origin->request : 0);
+    return E_OK;
 }
 
 static err_t apply_batch(struct cluster *c, uint64_t index, const struct raft_node_entry *entry,
@@ -51,19 +94,15 @@ static err_t apply_batch(struct cluster *c, uint64_t index, const struct raft_no
     reader_require(&r, read_u8(&r) == 0);
     uint16_t count = read_u16(&r);
     struct reader body = reader_over(read_bytes(&r, read_u32(&r)));
-    if (r.err != E_OK || version != BATCH_VERSION || count > BATCH_MAX)
+    if (r.err != E_OK || version < 1 || version > BATCH_VERSION || count > BATCH_MAX)
         return E_CORRUPT;
     for (uint16_t i = 0; i < count; i++) {
         struct command command;
-        struct apply_result result;
-        err_t err = command_decode(&body, &command);
+        struct origin origin = read_origin(&body, version);
+        err_t err = body.err != E_OK ? E_CORRUPT : command_decode(&body, &command);
         if (err != E_OK)
             return err;
-        err = ks_state_apply(&c->state, &command, txn, &result, on_removed, c);
-        if (err == E_OK)
-            err = store_error(txn);
-        if (err == E_OK)
-            tell(c, &command, &result, is_ours(c, index, entry->term));
+        err = apply_one(c, &command, &origin, txn, is_ours(c, index, entry->term));
         command_close(&command);
         if (err != E_OK)
             return err;
@@ -130,25 +169,56 @@ void cluster_apply(struct cluster *c)
         c->base_ms = c->state.cluster.time_ms - mono;
 }
 
-err_t cluster_queue(struct cluster *c, const struct command *command, cluster_done_fn done, void *context)
+static err_t queue_room(struct cluster *c)
 {
     if (c->proposal_count == PROPOSAL_MAX)
         return E_FULL;
-    if (c->queue_cap - c->queue_len < BATCH_LEN_MAX) {
-        size_t cap = c->queue_cap * 2 + BATCH_LEN_MAX;
-        uint8_t *queue = realloc(c->queue, cap);
-        if (queue == NULL)
-            return E_NO_MEMORY;
-        c->queue = queue;
-        c->queue_cap = cap;
-    }
+    if (c->queue_cap - c->queue_len >= BATCH_LEN_MAX)
+        return E_OK;
+    size_t cap = c->queue_cap * 2 + BATCH_LEN_MAX;
+    uint8_t *queue = realloc(c->queue, cap);
+    if (queue == NULL)
+        return E_NO_MEMORY;
+    c->queue = queue;
+    c->queue_cap = cap;
+    return E_OK;
+}
+
+static void queue_add(struct cluster *c, const struct proposal *proposal)
+{
+    c->queue_len += proposal->len;
+    c->proposals[(c->proposal_head + c->proposal_count++) % PROPOSAL_MAX] = *proposal;
+}
+
+err_t cluster_queue(struct cluster *c, const struct command *command, cluster_done_fn done, void *context)
+{
+    err_t err = queue_room(c);
+    if (err != E_OK)
+        return err;
     struct writer w = writer_over(c->queue + c->queue_len, BATCH_LEN_MAX - BATCH_HEAD - 8);
-    err_t err = command_encode(&w, command);
+    write_u8(&w, 0); /* no origin */
+    err = command_encode(&w, command);
     if (err != E_OK)
         return err == E_FULL ? E_LIMIT : err;
-    c->queue_len += w.len;
-    c->proposals[(c->proposal_head + c->proposal_count++) % PROPOSAL_MAX] =
-        (struct proposal){.done = done, .context = context, .len = (uint32_t)w.len};
+    queue_add(c, &(struct proposal){
+                     .done = done, .context = context, .len = (uint32_t)w.len, .house = done == NULL});
+    return E_OK;
+}
+
+err_t cluster_queue_bytes(struct cluster *c, const uint8_t *origin, uint64_t request, struct bytes command,
+                          cluster_done_fn done, void *context)
+{
+    err_t err = queue_room(c);
+    if (err != E_OK)
+        return err;
+    struct writer w = writer_over(c->queue + c->queue_len, BATCH_LEN_MAX - BATCH_HEAD - 8);
+    write_u8(&w, 1);
+    write_bytes(&w, (struct bytes){origin, NODE_ID_LEN});
+    write_u64(&w, request);
+    write_bytes(&w, command);
+    if (writer_end(&w) != E_OK)
+        return E_LIMIT;
+    queue_add(c, &(struct proposal){.done = done, .context = context, .len = (uint32_t)w.len});
     return E_OK;
 }
 
@@ -213,9 +283,9 @@ void cluster_drop_proposals(struct cluster *c, err_t err)
         c->proposal_count--;
         if (c->proposal_flying > 0)
             c->proposal_flying--;
+        if (proposal.house)
+            c->housekeeping = false;
         if (proposal.done != NULL)
             proposal.done(proposal.context, &result);
-        else
-            c->housekeeping = false;
     }
 }

@@ -64,7 +64,7 @@ static err_t add_write(struct cluster *c, const struct log_write *write)
 void cluster_log_start(struct cluster *c)
 {
     struct log_job *job = &c->log_job;
-    if (job->running || c->dead || (c->write_count == 0 && c->prune_due == 0))
+    if (job->running || c->dead || c->installing || (c->write_count == 0 && c->prune_due == 0))
         return;
     job->writes = 0;
     job->prune_index = c->prune_due;
@@ -128,7 +128,7 @@ void cluster_snapshot_start(struct cluster *c)
     uint64_t every = c->options.snapshot_entries != 0 ? c->options.snapshot_entries : SNAPSHOT_ENTRIES;
     bool due =
         c->applied_index - c->snapshot_index >= every || raft_node_log_bytes(c->node) >= snapshot_log_octets;
-    if (job->running || c->dead || c->stopping || !due)
+    if (job->running || c->dead || c->stopping || c->installing || !due)
         return;
     err_t err = raft_node_snapshot_meta(c->node, c->applied_index, &job->meta);
     if (err == E_STATE)
@@ -142,4 +142,67 @@ void cluster_snapshot_start(struct cluster *c)
     job->job = (struct cluster_job){snapshot_work, snapshot_done, c};
     job->running = true;
     cluster_loop_run(c->loop, LANE_SNAPSHOT, &job->job);
+}
+
+static err_t install_write(struct cluster *c)
+{
+    struct snapshot_writer w;
+    struct bytes stream = c->install.install_stream;
+    err_t err = snapshot_writer_open(&w, c->wal_dir, c->disk, &c->install.install_meta);
+    for (size_t at = 0; at < stream.len && err == E_OK; at += STORE_CHUNK_MAX) {
+        size_t len = stream.len - at < STORE_CHUNK_MAX ? stream.len - at : STORE_CHUNK_MAX;
+        err = snapshot_writer_chunk(&w, (struct bytes){stream.data + at, len});
+    }
+    err_t end = snapshot_writer_close(&w);
+    return err == E_OK ? end : err;
+}
+
+/* Writes that wait are of the log that the snapshot replaces: raft_node counts them for nothing, in order. */
+static err_t drop_writes(struct cluster *c)
+{
+    while (c->write_count > 0) {
+        struct raft_node_update update;
+        c->write_head = (c->write_head + 1) % RAFT_PENDING_MAX;
+        c->write_count--;
+        err_t err = raft_node_persisted(c->node, cluster_mono_ms(c), &update);
+        if (err != E_OK)
+            return err;
+    }
+    return E_OK;
+}
+
+static err_t install(struct cluster *c, struct raft_node_update *update)
+{
+    uint64_t index = c->install.install_meta.index;
+    err_t err = install_write(c);
+    if (err == E_OK)
+        err = store_restore(c->store, c->install.install_stream);
+    if (err == E_OK)
+        err = cluster_load_state(c);
+    if (err == E_OK)
+        err = drop_writes(c);
+    if (err == E_OK)
+        err = wal_batch_reset(&c->log_job.batch, index + 1);
+    if (err == E_OK)
+        err = wal_append(c->wal, &c->log_job.batch);
+    if (err != E_OK)
+        return err;
+    c->applied_index = c->snapshot_index = index;
+    c->peers_stale = true;
+    return raft_node_installed(c->node, cluster_mono_ms(c), update);
+}
+
+/* On the loop, since it is rare: a server that was away for long or is new, and serves nobody meanwhile. */
+void cluster_install_start(struct cluster *c)
+{
+    struct raft_node_update update;
+    if (!c->installing || c->log_job.running || c->snapshot_job.running || c->dead)
+        return;
+    cluster_set_ready(c, false, "the state is taken over from another key server");
+    err_t err = install(c, &update);
+    c->installing = false;
+    if (err == E_OK)
+        cluster_take(c, &update);
+    else
+        cluster_fatal(c, err, "a snapshot cannot be installed");
 }

@@ -4,11 +4,16 @@
 
 #include "cluster/cluster.h"
 #include "cluster/cluster_loop.h"
+#include "cluster/coop.h"
 #include "cluster/raft_node.h"
 #include "cluster/wal.h"
 
 enum {
-    BATCH_VERSION = 1,
+    BATCH_VERSION = 2, /* 1: without origin before each command */
+    ORIGIN_LEN = 1 + NODE_ID_LEN + 8,
+    HEALTH_MS = 150,        /* between two signs of life */
+    FORWARD_AGAIN_MS = 400, /* until a command is sent to the leader again */
+    KEY_ASK_MS = 500,
     BATCH_HEAD = 8,          /* version u8, 0 u8, commands u16, octets of them u32 */
     SNAPSHOT_TRAILING = 256, /* entries kept behind a snapshot, for peers that are a little late */
     APPLY_MAX = 512,         /* entries applied in one store transaction */
@@ -23,6 +28,7 @@ struct proposal {
     uint32_t len;   /* octets, encoded */
     uint64_t index; /* of its entry; 0: waits */
     uint64_t term;
+    bool house; /* of the cluster's own */
 };
 
 /* A group of entries that the log must have on disk, in order. */
@@ -49,6 +55,30 @@ struct snapshot_job {
     struct store_txn *txn;
     err_t err;
 };
+
+/* A server that we connect to, and what it said last. */
+struct peer {
+    uint8_t id[NODE_ID_LEN];
+    uint64_t raft_id;
+    struct endpoint at;
+    bool up;
+    bool told_lost; /* COOP_KS_UNREACH was written */
+    uint64_t heard_ms, healthy_ms;
+    uint64_t applied, commit;
+    bool leads; /* it says */
+};
+
+/* A command on its way over the leader. In order of its number. */
+struct forward {
+    uint64_t request;
+    uint8_t *command; /* heap */
+    size_t len;
+    cluster_done_fn done;
+    void *context;
+    uint64_t limit_ms, sent_ms;
+};
+
+struct cluster_join;
 
 struct cluster {
     struct cluster_options options;
@@ -79,6 +109,27 @@ struct cluster {
     bool stopping;
     bool housekeeping; /* CLUSTER_INIT or ELECT of our own is on its way */
     const char *role;
+
+    /* With peers: cluster_peer.c, cluster_forward.c, cluster_member.c. */
+    bool joined;   /* began by a join token, not as the first */
+    bool have_key; /* the data key is here */
+    struct raft_transport *transport;
+    bool transport_stopped;
+    struct cluster_join *join;
+    bool join_stopped;
+    uint64_t join_refused, join_told_ms;
+    struct peer peers[KS_NODE_MAX];
+    size_t peer_count;
+    bool peers_stale; /* the node table changed */
+    uint64_t health_ms, key_ask_ms, leader_since_ms;
+    uint64_t armed_ms;
+    uint64_t leader_seen; /* whose commit index ready_index was taken from */
+    struct forward *forwards[FORWARD_MAX]; /* ring */
+    size_t forward_head, forward_count;
+    uint64_t request; /* the last number given */
+    bool self_proposed;
+    bool installing;
+    struct raft_node_update install; /* meta and stream that wait for the disk */
 
     struct proposal proposals[PROPOSAL_MAX]; /* ring */
     size_t proposal_head;
@@ -118,5 +169,62 @@ void cluster_finish_stop(struct cluster *c); /* when nothing is on its way any m
 /* Directories, keys, store, log: everything up to raft_node_start. */
 err_t cluster_recover(struct cluster *c) MUST_USE;
 bool cluster_leads(const struct cluster *c);
+
+
+/* ---- peers ---- */
+static inline bool cluster_has_peers(const struct cluster *c)
+{
+    return c->options.listen.addr.family != 0;
+}
+struct addr cluster_own_address(const struct cluster *c);
+err_t cluster_transport_open(struct cluster *c) MUST_USE; /* certificate, key and authority are on disk */
+bool cluster_has_certificate(const struct cluster *c);
+void cluster_peers_refresh(struct cluster *c); /* from the node table */
+void cluster_send_messages(struct cluster *c, const struct raft_node_update *update);
+void cluster_install_start(struct cluster *c); /* if one waits and the disk is free */
+void cluster_peer_tick(struct cluster *c);     /* signs of life, forwards, elections */
+struct peer *cluster_peer(struct cluster *c, const uint8_t id[NODE_ID_LEN]);
+bool cluster_peer_fresh(const struct cluster *c, const struct peer *peer);
+/* Applied here: events, peers. */
+void cluster_note_applied(struct cluster *c, const struct command *command, const struct apply_result *result,
+                          const struct cluster_record *before);
+err_t cluster_peers_file_read(struct cluster *c) MUST_USE;
+err_t cluster_peers_file_write(struct cluster *c, const struct transport_peer *members, size_t count) MUST_USE;
+err_t cluster_load_state(struct cluster *c) MUST_USE;
+
+void cluster_keep_house(struct cluster *c);
+void cluster_judge_ready(struct cluster *c);
+void cluster_set_ready(struct cluster *c, bool ready, const char *reason);
+bool cluster_in_contact(const struct cluster *c);
+
+/* ---- forwards ---- */
+err_t cluster_forward(struct cluster *c, const struct command *command, cluster_done_fn done,
+                      void *context) MUST_USE;
+void cluster_forward_take(struct cluster *c, const uint8_t from[NODE_ID_LEN], struct bytes body);
+void cluster_forward_applied(struct cluster *c, uint64_t request, const struct apply_result *result);
+void cluster_forward_tick(struct cluster *c, uint64_t now_ms);
+void cluster_forward_drop(struct cluster *c, err_t err);
+err_t cluster_queue_bytes(struct cluster *c, const uint8_t *origin, uint64_t request, struct bytes command,
+                          cluster_done_fn done, void *context) MUST_USE;
+
+/* ---- members ---- */
+bool cluster_keep_members(struct cluster *c); /* true: something was begun */
+err_t cluster_make_authority(struct cluster *c, struct command *command) MUST_USE;
+err_t cluster_make_own_certificate(struct cluster *c) MUST_USE;
+err_t cluster_join_fetch(struct cluster *c) MUST_USE; /* blocking, at the first start */
+typedef void (*cluster_join_fn)(void *context, struct bytes answer);
+/* One request; answered once, at the earliest before this returns. */
+void cluster_join_request(struct cluster *c, struct bytes request, const char *remote, cluster_join_fn answer,
+                          void *context);
+
+/* ---- the port for join requests: cluster_join_loop_uv.c ---- */
+err_t cluster_join_open(struct cluster_join **out, struct cluster *c, struct uv_loop_s *loop,
+                        const struct endpoint *at) MUST_USE;
+void cluster_join_stop(struct cluster_join *join, void (*done)(void *context), void *context); /* frees */
+/* Asks and waits, limit_ms at most. */
+err_t cluster_join_ask(const struct endpoint *at, struct bytes request, uint8_t answer[JOIN_ANSWER_MAX],
+                       size_t *answer_len, unsigned limit_ms) MUST_USE;
+
+enum peer_message { MSG_RAFT = FRAME_USER, MSG_FORWARD, MSG_HEALTH, MSG_KEY_ASK, MSG_KEY };
 
 #endif

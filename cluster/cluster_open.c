@@ -47,6 +47,30 @@ static err_t find_first(struct cluster *c, bool *first)
     return *first || err == E_OK ? E_OK : E_CORRUPT;
 }
 
+/* A server that joined gets the data key from the others, once it is connected. */
+static err_t open_data_key(struct cluster *c, bool first, const struct secret *node_key)
+{
+    err_t err = data_key_open(c->data_dir, c->disk, c->options.rng, c->node_id, node_key, first && !c->joined,
+                              c->wrap);
+    c->have_key = err == E_OK;
+    return err == E_NOT_FOUND && c->joined ? E_OK : err;
+}
+
+/* Did this server join, or is it to? */
+static err_t find_joined(struct cluster *c, bool first)
+{
+    if (!cluster_has_peers(c))
+        return E_OK;
+    err_t err = cluster_peers_file_read(c);
+    c->joined = err == E_OK || (first && c->options.join_token != NULL);
+    /* Configured to join, and nothing left of it: a cluster of its own would be a second truth. */
+    if (first && !c->joined && c->options.join.addr.family != 0) {
+        event(JOIN_FAILED, "cluster.join is set, but there is no token");
+        return E_MISSING;
+    }
+    return err == E_NOT_FOUND ? E_OK : err;
+}
+
 static err_t open_keys(struct cluster *c, bool first)
 {
     struct secret node_key = {0};
@@ -55,7 +79,9 @@ static err_t open_keys(struct cluster *c, bool first)
     if (err == E_OK)
         err = node_key_open(c->options.node_key_file, c->disk, rng, first, &node_key);
     if (err == E_OK)
-        err = data_key_open(c->data_dir, c->disk, rng, c->node_id, &node_key, first, c->wrap);
+        err = find_joined(c, first);
+    if (err == E_OK)
+        err = open_data_key(c, first, &node_key);
     secret_close(&node_key);
     struct reader r = reader_over(BYTES_OF(c->node_id));
     c->raft_id = read_u64(&r);
@@ -142,7 +168,7 @@ static bool store_fits(const struct cluster *c, uint64_t term)
     return c->applied_index == c->snapshot.index && c->snapshot.term == term;
 }
 
-static err_t load_state(struct cluster *c)
+err_t cluster_load_state(struct cluster *c)
 {
     uint64_t seed[2];
     struct store_txn *txn;
@@ -168,7 +194,7 @@ static err_t fill_store(struct cluster *c, struct bytes stream)
         err = read_applied(c, &term);
     if (err != E_OK)
         return err;
-    if (!store_fits(c, term) || load_state(c) != E_OK) {
+    if (!store_fits(c, term) || cluster_load_state(c) != E_OK) {
         if (c->snapshot.index == 0) {
             err = store_wipe(c->store);
         } else {
@@ -180,23 +206,34 @@ static err_t fill_store(struct cluster *c, struct bytes stream)
         if (err == E_OK && c->applied_index != c->snapshot.index)
             err = E_CORRUPT;
         if (err == E_OK)
-            err = load_state(c);
+            err = cluster_load_state(c);
     }
     if (err == E_OK && rebuilt && raft_node_last(c->node) > 1)
         event(STORE_REBUILT, "it was of another boot, of another log or damaged");
     return err;
 }
 
+/* A joining server has no log of its own making: the leader sends it. */
+static err_t begin_joined(struct cluster *c)
+{
+    c->meta.bootstrapped = true;
+    return wal_meta_write(c->wal_dir, c->disk, c->node_id, &c->meta);
+}
+
 static err_t recover_data(struct cluster *c, bool first)
 {
     struct raft_node_options options = {.id = c->raft_id};
+    if (cluster_has_peers(c)) {
+        options.election_ms = c->options.election_ms != 0 ? c->options.election_ms : CLUSTER_ELECTION_MS;
+        options.heartbeat_ms = options.election_ms / 5;
+    }
     err_t err = rng_fill(c->options.rng, (uint8_t *)&options.seed, sizeof(options.seed));
     if (err == E_OK)
         err = raft_node_open(&c->node, &options);
     if (err == E_OK)
         err = open_log(c, first);
     if (err == E_OK && first)
-        err = bootstrap(c);
+        err = c->joined ? begin_joined(c) : bootstrap(c);
     if (err != E_OK)
         return err;
     uint8_t *data = NULL;
@@ -225,6 +262,15 @@ err_t cluster_recover(struct cluster *c)
         err = open_keys(c, first);
     if (err != E_OK)
         return err;
+    if (first && c->joined && !cluster_has_certificate(c)) {
+        err = cluster_join_fetch(c);
+        if (err == E_OK)
+            err = cluster_peers_file_read(c);
+        if (err != E_OK) {
+            event(JOIN_FAILED, err_text(err));
+            return err;
+        }
+    }
     if (first) { /* from here on this id has a log */
         c->meta = (struct wal_meta){.term = 1};
         err = wal_meta_write(c->wal_dir, c->disk, c->node_id, &c->meta);

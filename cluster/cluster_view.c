@@ -27,11 +27,12 @@ bool cluster_ready(const struct cluster *c)
     return c->ready;
 }
 
-/* The leader's own word is fresh: libraft steps down when it has not heard a majority for one election
- * timeout. */
+/* Nothing of a rekey is on the wire before it is committed; this here ends the repeating of older ones when
+ * contact with the quorum is lost. */
 bool cluster_is_primary(const struct cluster *c)
 {
-    return c->ready && cluster_leads(c) && memcmp(c->state.cluster.primary_id, c->node_id, NODE_ID_LEN) == 0;
+    return c->ready && cluster_in_contact(c) &&
+           memcmp(c->state.cluster.primary_id, c->node_id, NODE_ID_LEN) == 0;
 }
 
 uint64_t cluster_now_ms(const struct cluster *c)
@@ -52,5 +53,38 @@ void cluster_status(const struct cluster *c, struct cluster_status *out)
         .wal_bytes = c->wal_octets,
         .voters = raft_node_voters(c->node),
         .coop_epoch = c->state.cluster.coop_epoch,
+        .leader = raft_node_leader(c->node),
+        .joins = c->transport != NULL,
+        .join_refused = c->join_refused,
     };
+}
+
+size_t cluster_peers(const struct cluster *c, struct cluster_peer_status out[KS_NODE_MAX])
+{
+    uint64_t now_ms = cluster_mono_ms(c);
+    for (size_t i = 0; i < c->state.node_count; i++) {
+        const struct node_record *node = &c->state.nodes[i];
+        out[i] = (struct cluster_peer_status){
+            .node = *node,
+            .self = memcmp(node->id, c->node_id, NODE_ID_LEN) == 0,
+            .primary = memcmp(node->id, c->state.cluster.primary_id, NODE_ID_LEN) == 0,
+            .leader = node_raft_id(node->id) == raft_node_leader(c->node),
+            .heard_ms = UINT64_MAX,
+            .applied_index = c->applied_index,
+        };
+        if (out[i].self) {
+            out[i].connected = true;
+            out[i].heard_ms = 0;
+        }
+        for (size_t j = 0; j < c->peer_count; j++) {
+            const struct peer *peer = &c->peers[j];
+            if (memcmp(peer->id, node->id, NODE_ID_LEN) != 0)
+                continue;
+            out[i].connected = peer->up;
+            out[i].applied_index = peer->applied;
+            if (peer->heard_ms != 0)
+                out[i].heard_ms = now_ms - peer->heard_ms;
+        }
+    }
+    return c->state.node_count;
 }

@@ -132,6 +132,89 @@ static void decode_push_done(struct reader *r, struct cmd_push_done *out)
     out->silent_count = count;
 }
 
+/* Rows inside commands carry their length, as they have a format version of their own. */
+static void encode_node(struct writer *w, const struct node_record *node)
+{
+    size_t length = write_reserve(w, 2), start = w->len;
+    node_record_encode(w, node);
+    if (w->err == E_OK)
+        writer_patch_u16(w, length, (uint16_t)(w->len - start));
+}
+
+static void decode_node(struct reader *r, struct node_record *out)
+{
+    struct bytes row = read_bytes(r, read_u16(r));
+    if (r->err == E_OK)
+        reader_require(r, node_record_decode(out, row) == E_OK);
+}
+
+static void encode_token(struct writer *w, const struct join_record *token)
+{
+    size_t length = write_reserve(w, 2), start = w->len;
+    join_record_encode(w, token);
+    if (w->err == E_OK)
+        writer_patch_u16(w, length, (uint16_t)(w->len - start));
+}
+
+static void decode_token(struct reader *r, struct join_record *out)
+{
+    struct bytes row = read_bytes(r, read_u16(r));
+    if (r->err == E_OK)
+        reader_require(r, join_record_decode(out, row) == E_OK);
+}
+
+static void encode_cluster_fields(struct writer *w, const struct command *c)
+{
+    switch (c->type) {
+    case CMD_NODE_SET:
+        encode_node(w, &c->u.node_set.node);
+        return;
+    case CMD_NODE_REMOVE:
+        write_bytes(w, BYTES_OF(c->u.node_remove.id));
+        return;
+    case CMD_CA_SET:
+        blob_encode(w, c->u.ca_set.ca.cert, c->u.ca_set.ca.cert_len);
+        blob_encode(w, c->u.ca_set.ca.key, c->u.ca_set.ca.key_len);
+        return;
+    case CMD_JOIN_TOKEN_SET:
+        encode_token(w, &c->u.join_token_set.token);
+        return;
+    case CMD_JOIN_TOKEN_USED:
+        write_bytes(w, BYTES_OF(c->u.join_token_used.token_id));
+        write_bytes(w, BYTES_OF(c->u.join_token_used.request_mac));
+        encode_node(w, &c->u.join_token_used.node);
+        return;
+    default:
+        writer_fail(w, E_RANGE);
+    }
+}
+
+static void decode_cluster_fields(struct reader *r, struct command *out)
+{
+    switch (out->type) {
+    case CMD_NODE_SET:
+        decode_node(r, &out->u.node_set.node);
+        return;
+    case CMD_NODE_REMOVE:
+        read_into(r, out->u.node_remove.id, NODE_ID_LEN);
+        return;
+    case CMD_CA_SET:
+        out->u.ca_set.ca.cert_len = blob_decode(r, out->u.ca_set.ca.cert, CA_CERT_MAX);
+        out->u.ca_set.ca.key_len = blob_decode(r, out->u.ca_set.ca.key, sizeof(out->u.ca_set.ca.key));
+        return;
+    case CMD_JOIN_TOKEN_SET:
+        decode_token(r, &out->u.join_token_set.token);
+        return;
+    case CMD_JOIN_TOKEN_USED:
+        read_into(r, out->u.join_token_used.token_id, JOIN_ID_LEN);
+        read_into(r, out->u.join_token_used.request_mac, JOIN_MAC_LEN);
+        decode_node(r, &out->u.join_token_used.node);
+        return;
+    default:
+        reader_fail(r, E_RANGE);
+    }
+}
+
 static void encode_fields(struct writer *w, const struct command *c)
 {
     switch (c->type) {
@@ -171,8 +254,9 @@ static void encode_fields(struct writer *w, const struct command *c)
     case CMD_PUSH_DONE:
         encode_push_done(w, &c->u.push_done);
         return;
+    default:
+        encode_cluster_fields(w, c);
     }
-    writer_fail(w, E_RANGE);
 }
 
 static void decode_fields(struct reader *r, struct command *out)
@@ -214,8 +298,9 @@ static void decode_fields(struct reader *r, struct command *out)
     case CMD_PUSH_DONE:
         decode_push_done(r, &out->u.push_done);
         return;
+    default:
+        decode_cluster_fields(r, out);
     }
-    reader_fail(r, E_RANGE);
 }
 
 err_t command_encode(struct writer *w, const struct command *command)

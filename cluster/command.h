@@ -3,6 +3,7 @@
 #ifndef CLUSTER_COMMAND_H
 #define CLUSTER_COMMAND_H
 
+#include "cluster/join.h"
 #include "proto/wire/isakmp_header.h"
 #include "storage/record.h"
 
@@ -76,6 +77,24 @@ struct cmd_push_done {
     size_t silent_count;
 };
 
+struct cmd_node_set {
+    struct node_record node; /* changed_ms and request are set by apply */
+};
+struct cmd_node_remove {
+    uint8_t id[NODE_ID_LEN]; /* the primary: E_STATE */
+};
+struct cmd_ca_set {
+    struct ca_record ca;
+};
+struct cmd_join_token_set {
+    struct join_record token;
+};
+struct cmd_join_token_used {
+    uint8_t token_id[JOIN_ID_LEN];
+    uint8_t request_mac[JOIN_MAC_LEN]; /* the same request again: E_OK; another: E_REPLAY */
+    struct node_record node;
+};
+
 struct command {
     enum command_type type;
     uint64_t time_ms; /* cluster time of the proposer */
@@ -91,6 +110,11 @@ struct command {
         struct cmd_member_removed member_removed;
         struct cmd_rekey rekey;
         struct cmd_push_done push_done;
+        struct cmd_node_set node_set;
+        struct cmd_node_remove node_remove;
+        struct cmd_ca_set ca_set;
+        struct cmd_join_token_set join_token_set;
+        struct cmd_join_token_used join_token_used;
     } u;
 };
 

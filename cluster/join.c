@@ -171,7 +171,8 @@ err_t join_record_decode(struct join_record *out, struct bytes encoded)
     out->role = (enum join_role)role;
     out->used = used != 0;
     out->key.len = (uint16_t)len;
-    memcpy(out->key.data, key.data, len);
+    if (key.len > 0)
+        memcpy(out->key.data, key.data, len);
     return E_OK;
 }
 

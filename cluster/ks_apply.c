@@ -189,6 +189,21 @@ static err_t dispatch(struct ks_apply *a, const struct command *command)
         return ks_apply_rekey(a, &command->u.rekey);
     case CMD_PUSH_DONE:
         return ks_apply_push_done(a, &command->u.push_done);
+    case CMD_NODE_SET:
+        result->err = ks_apply_node_set(a, &command->u.node_set);
+        return E_OK;
+    case CMD_NODE_REMOVE:
+        result->err = ks_apply_node_remove(a, &command->u.node_remove);
+        return E_OK;
+    case CMD_CA_SET:
+        result->err = ks_apply_ca_set(a, &command->u.ca_set);
+        return E_OK;
+    case CMD_JOIN_TOKEN_SET:
+        result->err = ks_apply_token_set(a, &command->u.join_token_set);
+        return E_OK;
+    case CMD_JOIN_TOKEN_USED:
+        result->err = ks_apply_token_used(a, &command->u.join_token_used);
+        return E_OK;
     }
     return E_CORRUPT; /* a command of a newer version: this node cannot go on */
 }

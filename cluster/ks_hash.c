@@ -82,6 +82,24 @@ static void add_psks(struct chain *chain, const struct ks_state *state)
     free(psks);
 }
 
+static void add_cluster(struct chain *chain, const struct ks_state *state)
+{
+    uint8_t buf[sizeof(struct ca_record) + 64];
+    struct writer w = writer_over(buf, sizeof(buf));
+    ca_record_encode(&w, &state->ca);
+    add(chain, writer_bytes(&w));
+    for (size_t i = 0; i < state->node_count; i++) {
+        w = writer_over(buf, sizeof(buf));
+        node_record_encode(&w, &state->nodes[i]);
+        add(chain, writer_bytes(&w));
+    }
+    for (size_t i = 0; i < state->token_count; i++) {
+        w = writer_over(buf, sizeof(buf));
+        join_record_encode(&w, &state->tokens[i]);
+        add(chain, writer_bytes(&w));
+    }
+}
+
 err_t ks_state_hash(const struct ks_state *state, uint8_t out[32])
 {
     struct chain chain = {0};
@@ -95,6 +113,7 @@ err_t ks_state_hash(const struct ks_state *state, uint8_t out[32])
     for (size_t i = 0; i < state->group_count; i++)
         add_group(&chain, state->groups[i]);
     add_psks(&chain, state);
+    add_cluster(&chain, state);
     memcpy(out, chain.digest, sizeof(chain.digest));
     return chain.err;
 }

@@ -21,6 +21,9 @@ void ks_put_member(const struct ks_apply *a, const struct ks_member *member);
 void ks_put_rekey(const struct ks_apply *a, const struct rekey_record *rekey);
 void ks_put_push(const struct ks_apply *a, const struct ks_group *group);
 void ks_put_psk(const struct ks_apply *a, const struct ks_psk *psk);
+void ks_put_node(const struct ks_apply *a, const struct node_record *node);
+void ks_put_ca(const struct ks_apply *a);
+void ks_put_token(const struct ks_apply *a, const struct join_record *token);
 void ks_drop(const struct ks_apply *a, enum store_table table, const struct row_key *key);
 
 struct ks_group *ks_group_at(struct ks_state *state, uint32_t group_id);
@@ -35,6 +38,14 @@ void ks_apply_group_delete(struct ks_apply *a, const struct cmd_group_delete *c)
 err_t ks_apply_member_registered(struct ks_apply *a, const struct cmd_member_registered *c) MUST_USE;
 void ks_apply_member_removed(struct ks_apply *a, const struct cmd_member_removed *c);
 err_t ks_apply_rekey(struct ks_apply *a, const struct cmd_rekey *c) MUST_USE;
+err_t ks_apply_node_set(struct ks_apply *a, const struct cmd_node_set *c) MUST_USE;      /* the refusal */
+err_t ks_apply_node_remove(struct ks_apply *a, const struct cmd_node_remove *c) MUST_USE; /* the refusal */
+err_t ks_apply_ca_set(struct ks_apply *a, const struct cmd_ca_set *c) MUST_USE;           /* the refusal */
+err_t ks_apply_token_set(struct ks_apply *a, const struct cmd_join_token_set *c) MUST_USE;
+err_t ks_apply_token_used(struct ks_apply *a, const struct cmd_join_token_used *c) MUST_USE;
+/* At load: appended, which keeps the order of the rows. E_CORRUPT beyond the bounds. */
+err_t ks_load_node(struct ks_state *state, const struct node_record *node) MUST_USE;
+err_t ks_load_token(struct ks_state *state, const struct join_record *token) MUST_USE;
 err_t ks_apply_push_done(struct ks_apply *a, const struct cmd_push_done *c) MUST_USE;
 
 /* When a key is no longer accepted: its lifetime is over, and for a TEK the deactivation delay too. */

@@ -72,6 +72,30 @@ static bool load_psk(void *context, struct bytes key, struct bytes value)
     return stop(l, err);
 }
 
+static bool load_node(void *context, struct bytes key, struct bytes value)
+{
+    struct load *l = context;
+    struct node_record node;
+    err_t err = node_record_decode(&node, value);
+    if (err == E_OK && key_fits(node_row_key(node.id), key))
+        err = ks_load_node(l->state, &node);
+    else
+        err = E_CORRUPT;
+    return err == E_OK || stop(l, err);
+}
+
+static bool load_token(void *context, struct bytes key, struct bytes value)
+{
+    struct load *l = context;
+    struct join_record token;
+    err_t err = join_record_decode(&token, value);
+    if (err == E_OK && key_fits(node_row_key(token.id), key))
+        err = ks_load_token(l->state, &token);
+    else
+        err = E_CORRUPT;
+    return err == E_OK || stop(l, err);
+}
+
 static err_t load_singles(struct ks_state *state, struct store_txn *txn)
 {
     struct row_key key = single_row_key();
@@ -86,6 +110,11 @@ static err_t load_singles(struct ks_state *state, struct store_txn *txn)
     err = store_get(txn, TABLE_SIGNING, row_key_bytes(&key), &value);
     if (err == E_OK)
         err = signing_record_decode(&state->signing, value) == E_OK ? E_OK : E_CORRUPT;
+    if (err != E_OK && err != E_NOT_FOUND)
+        return err;
+    err = store_get(txn, TABLE_CA, row_key_bytes(&key), &value);
+    if (err == E_OK)
+        err = ca_record_decode(&state->ca, value) == E_OK ? E_OK : E_CORRUPT;
     return err == E_NOT_FOUND ? E_OK : err;
 }
 
@@ -116,7 +145,11 @@ static err_t load_rows(struct load *l, struct store_txn *txn)
     static const struct {
         enum store_table table;
         store_row_fn row;
-    } tables[] = {{TABLE_GROUP, load_group}, {TABLE_MEMBER, load_member}, {TABLE_PSK, load_psk}};
+    } tables[] = {{TABLE_GROUP, load_group},
+                  {TABLE_MEMBER, load_member},
+                  {TABLE_PSK, load_psk},
+                  {TABLE_NODE, load_node},
+                  {TABLE_TOKEN, load_token}};
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
         err_t err = store_each(txn, tables[i].table, (struct bytes){0}, tables[i].row, l);
         if (err == E_OK)

@@ -74,6 +74,36 @@ void ks_put_psk(const struct ks_apply *a, const struct ks_psk *psk)
     put(a, TABLE_PSK, psk->key, &w);
 }
 
+void ks_put_node(const struct ks_apply *a, const struct node_record *node)
+{
+    if (a->txn == NULL)
+        return;
+    uint8_t buf[sizeof(struct node_record) + 64];
+    struct writer w = writer_over(buf, sizeof(buf));
+    node_record_encode(&w, node);
+    put(a, TABLE_NODE, node_row_key(node->id), &w);
+}
+
+void ks_put_ca(const struct ks_apply *a)
+{
+    if (a->txn == NULL)
+        return;
+    uint8_t buf[sizeof(struct ca_record) + 64];
+    struct writer w = writer_over(buf, sizeof(buf));
+    ca_record_encode(&w, &a->state->ca);
+    put(a, TABLE_CA, single_row_key(), &w);
+}
+
+void ks_put_token(const struct ks_apply *a, const struct join_record *token)
+{
+    if (a->txn == NULL)
+        return;
+    uint8_t buf[JOIN_RECORD_MAX];
+    struct writer w = writer_over(buf, sizeof(buf));
+    join_record_encode(&w, token);
+    put(a, TABLE_TOKEN, node_row_key(token->id), &w);
+}
+
 void ks_drop(const struct ks_apply *a, enum store_table table, const struct row_key *key)
 {
     if (a->txn != NULL)

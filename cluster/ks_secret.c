@@ -74,3 +74,30 @@ err_t ks_signing_open(const struct ks_state *state, const struct wrap_key *wrap,
     return keywrap_open_bytes(wrap, signing_context(state, key->version, context),
                               (struct bytes){key->private_key, key->private_len}, out, out_len);
 }
+
+err_t ks_ca_seal(const struct ks_state *state, const struct wrap_key *wrap, const struct rng *rng,
+                 struct bytes cert, struct bytes pkcs8, struct ca_record *out)
+{
+    *out = (struct ca_record){0};
+    if (cert.len > CA_CERT_MAX || pkcs8.len > CA_KEY_MAX)
+        return E_LIMIT;
+    memcpy(out->cert, cert.data, cert.len);
+    out->cert_len = (uint16_t)cert.len;
+    uint8_t context[WRAP_CONTEXT_MAX];
+    size_t len = 0;
+    err_t err = keywrap_seal_bytes(wrap, rng, wrap_context(state, 0, WRAP_CA, (struct bytes){0}, context),
+                                   pkcs8, out->key, &len);
+    out->key_len = (uint16_t)len;
+    return err;
+}
+
+err_t ks_ca_open(const struct ks_state *state, const struct wrap_key *wrap, uint8_t out[CA_KEY_MAX],
+                 size_t *out_len)
+{
+    *out_len = 0;
+    if (state->ca.cert_len == 0)
+        return E_STATE;
+    uint8_t context[WRAP_CONTEXT_MAX];
+    return keywrap_open_bytes(wrap, wrap_context(state, 0, WRAP_CA, (struct bytes){0}, context),
+                              (struct bytes){state->ca.key, state->ca.key_len}, out, out_len);
+}

@@ -27,12 +27,20 @@ struct ks_psk {
     struct psk_record record;
 };
 
+/* A join token that was made; expired ones leave when room is needed. */
+enum { JOIN_TOKEN_MAX = 32 };
+
 struct ks_state {
     struct cluster_record cluster;
     bool initialised; /* CLUSTER_INIT was applied */
     struct signing_record signing;
     struct ks_group *groups[GROUP_MAX];
     size_t group_count;
+    struct node_record nodes[KS_NODE_MAX]; /* by id */
+    size_t node_count;
+    struct ca_record ca;
+    struct join_record tokens[JOIN_TOKEN_MAX]; /* by id */
+    size_t token_count;
     struct map psks; /* psk_row_key -> struct ks_psk */
     uint64_t map_seed[2];
 };
@@ -63,6 +71,13 @@ const struct ks_group *ks_state_group(const struct ks_state *state, uint32_t gro
 const struct ks_group *ks_state_group_by_identity(const struct ks_state *state, const struct identity *identity);
 const struct ks_group *ks_state_group_by_name(const struct ks_state *state, const char *name);
 const struct ks_member *ks_group_member(const struct ks_group *group, const struct identity *identity);
+const struct node_record *ks_state_node(const struct ks_state *state, const uint8_t id[NODE_ID_LEN]);
+const struct node_record *ks_state_node_by_raft(const struct ks_state *state, uint64_t raft_id);
+const struct join_record *ks_state_token(const struct ks_state *state, const uint8_t id[JOIN_ID_LEN]);
+/* A node numbers the commands that it has forwarded, rising. Applied once: false if this number, or a later one of
+ * that node, was seen before; else it is noted (row to txn). Of an unknown node: true. */
+bool ks_state_take_request(struct ks_state *state, struct store_txn *txn, const uint8_t node_id[NODE_ID_LEN],
+                           uint64_t request);
 /* The pre-shared key record whose range has the address, most specific first; NULL if none. */
 const struct psk_record *ks_state_psk(const struct ks_state *state, const struct addr *peer);
 /* Does the group's member list allow the identity from that address? E_OK, E_BAD_ID (identity), E_NOT_AUTHORIZED (address). */
@@ -83,7 +98,7 @@ err_t ks_kek_open(const struct ks_state *state, const struct ks_group *group, co
  * (16 octets), that of a TEK (4 octets, network order), the psk_row_key of a pre-shared key (group 0), the version of a signing key
  * (4 octets, network order; group 0). Room of WRAP_CONTEXT_MAX; a longer name is cut, which none of these is. */
 enum { WRAP_CONTEXT_MAX = 64 };
-enum wrap_object { WRAP_KEK = 1, WRAP_TEK_KEY, WRAP_TEK_INTEGRITY, WRAP_PSK, WRAP_SIGNING };
+enum wrap_object { WRAP_KEK = 1, WRAP_TEK_KEY, WRAP_TEK_INTEGRITY, WRAP_PSK, WRAP_SIGNING, WRAP_CA };
 struct bytes wrap_context(const struct ks_state *state, uint32_t group_id, enum wrap_object object, struct bytes name,
                           uint8_t out[WRAP_CONTEXT_MAX]);
 /* Pre-shared keys and signing keys with their contexts filled in. The caller wipes what open gives. */
@@ -95,6 +110,11 @@ err_t ks_psk_open(const struct ks_state *state, const struct wrap_key *wrap, con
 err_t ks_signing_seal(const struct ks_state *state, const struct wrap_key *wrap, const struct rng *rng,
                       enum sign_alg alg, uint16_t bits, struct bytes priv, struct bytes pub,
                       struct signing_record *out) MUST_USE;
+/* The authority's key, PKCS#8 (the caller wipes what open gives). E_LIMIT; E_STATE before there is one. */
+err_t ks_ca_seal(const struct ks_state *state, const struct wrap_key *wrap, const struct rng *rng,
+                 struct bytes cert, struct bytes pkcs8, struct ca_record *out) MUST_USE;
+err_t ks_ca_open(const struct ks_state *state, const struct wrap_key *wrap, uint8_t out[CA_KEY_MAX],
+                 size_t *out_len) MUST_USE;
 /* out: PKCS#8. E_STATE before the first signing key. */
 err_t ks_signing_open(const struct ks_state *state, const struct wrap_key *wrap, uint8_t out[SIGN_PRIVATE_MAX],
                       size_t *out_len) MUST_USE;

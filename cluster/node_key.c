@@ -170,28 +170,45 @@ static err_t data_key_read(struct bytes file, const uint8_t node_id[NODE_ID_LEN]
     return out->key.len == KEYWRAP_KEY_LEN ? E_OK : E_CORRUPT;
 }
 
+static err_t data_key_write(const char *dir, const struct disk *disk, const struct rng *rng,
+                            const uint8_t node_id[NODE_ID_LEN], const struct wrap_key *node,
+                            const struct wrap_key *key)
+{
+    struct wrapped wrapped;
+    uint8_t context[CONTEXT_MAX];
+    err_t err = keywrap_seal(node, rng, data_key_context(node_id, key->version, context),
+                             secret_view(&key->key), &wrapped);
+    if (err != E_OK)
+        return err;
+    uint8_t buf[DATA_KEY_FILE_LEN];
+    struct writer w = writer_over(buf, sizeof(buf));
+    write_bytes(&w, BYTES_OF(data_key_magic));
+    write_u32(&w, key->version);
+    write_u16(&w, wrapped.len);
+    write_bytes(&w, (struct bytes){wrapped.data, wrapped.len});
+    err = writer_end(&w);
+    return err == E_OK ? disk_replace(disk, dir, "data.key", writer_bytes(&w)) : err;
+}
+
 static err_t data_key_make(const char *dir, const struct disk *disk, const struct rng *rng,
                            const uint8_t node_id[NODE_ID_LEN], const struct wrap_key *node,
                            struct wrap_key *out)
 {
     out->version = 1;
     out->key.len = KEYWRAP_KEY_LEN;
-    struct wrapped wrapped;
-    uint8_t context[CONTEXT_MAX];
     err_t err = rng_fill(rng, out->key.data, out->key.len);
-    if (err == E_OK)
-        err = keywrap_seal(node, rng, data_key_context(node_id, out->version, context),
-                           secret_view(&out->key), &wrapped);
-    if (err != E_OK)
-        return err;
-    uint8_t buf[DATA_KEY_FILE_LEN];
-    struct writer w = writer_over(buf, sizeof(buf));
-    write_bytes(&w, BYTES_OF(data_key_magic));
-    write_u32(&w, out->version);
-    write_u16(&w, wrapped.len);
-    write_bytes(&w, (struct bytes){wrapped.data, wrapped.len});
-    err = writer_end(&w);
-    return err == E_OK ? disk_replace(disk, dir, "data.key", writer_bytes(&w)) : err;
+    return err == E_OK ? data_key_write(dir, disk, rng, node_id, node, out) : err;
+}
+
+err_t data_key_store(const char *dir, const struct disk *disk, const struct rng *rng,
+                     const uint8_t node_id[NODE_ID_LEN], const struct secret *node_key,
+                     const struct wrap_key *key)
+{
+    struct wrap_key node = {.version = NODE_KEY_VERSION};
+    secret_copy(&node.key, node_key);
+    err_t err = data_key_write(dir, disk, rng, node_id, &node, key);
+    secret_close(&node.key);
+    return err;
 }
 
 err_t data_key_open(const char *dir, const struct disk *disk, const struct rng *rng,

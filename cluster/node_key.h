@@ -22,5 +22,9 @@ err_t node_key_open(const char *file, const struct disk *disk, const struct rng 
 err_t data_key_open(const char *dir, const struct disk *disk, const struct rng *rng,
                     const uint8_t node_id[NODE_ID_LEN], const struct secret *node_key, bool first,
                     struct wrap_key *out) MUST_USE;
+/* DIR/data.key with a key that another node gave. */
+err_t data_key_store(const char *dir, const struct disk *disk, const struct rng *rng,
+                     const uint8_t node_id[NODE_ID_LEN], const struct secret *node_key,
+                     const struct wrap_key *key) MUST_USE;
 
 #endif

@@ -23,6 +23,7 @@
 
 enum {
     RAFT_VOTER_MAX = 7,
+    RAFT_MEMBER_MAX = 16,
     RAFT_MESSAGE_MAX = 4 << 20, /* octets of an encoded message without snapshot */
     RAFT_APPEND_MAX = 256,      /* entries in one append message, and entries on their way to one peer */
     RAFT_PENDING_MAX = 4096,    /* writes to the log that are not persisted yet */
@@ -103,6 +104,15 @@ err_t raft_node_snapshot_meta(const struct raft_node *node, uint64_t applied,
 /* It is on disk: entries up to index - trailing leave memory. */
 err_t raft_node_snapshot_done(struct raft_node *node, uint64_t now_ms, const struct snapshot_meta *meta,
                               unsigned trailing, struct raft_node_update *update) MUST_USE;
+
+enum raft_member { MEMBER_NONE, MEMBER_STANDBY, MEMBER_VOTER };
+/* The configuration that counts now, committed or not. */
+size_t raft_node_members(const struct raft_node *node, uint64_t ids[RAFT_MEMBER_MAX],
+                         enum raft_member roles[RAFT_MEMBER_MAX]);
+/* One server more, less (MEMBER_NONE) or in another role, as an entry. E_NOT_PRIMARY; E_STATE: a change is going
+ * on, or there is nothing to change, or the last voter would go; E_LIMIT: RAFT_VOTER_MAX, RAFT_MEMBER_MAX. */
+err_t raft_node_change(struct raft_node *node, uint64_t now_ms, uint64_t id, enum raft_member role,
+                       struct raft_node_update *update) MUST_USE;
 
 /* NULL if it is not in memory (any more). Borrowed until the next event. */
 const struct raft_node_entry *raft_node_entry(const struct raft_node *node, uint64_t index);

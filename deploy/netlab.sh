@@ -1,7 +1,7 @@
 # netlab.sh - a small WAN in network namespaces, sourced by deploy/lab and by tests/e2e.
 #
 #   h1 192.168.13.10 - gm1 192.168.13.1 | 10.1.13.2 --+
-#   h2 192.168.14.10 - gm2 192.168.14.1 | 10.1.14.2 --+-- wan router --- ks1 10.1.11.2
+#   h2 192.168.14.10 - gm2 192.168.14.1 | 10.1.14.2 --+-- wan router --- ks1 10.1.11.2, ks2 10.1.12.2, ks3 10.1.21.2
 #
 # The caller sets: NETLAB (prefix of namespace names), NETLAB_DIR (configs, logs, pids, data), NETLAB_BIN (ksd, gm-agent, ksctl).
 # Everything is made here and taken down by netlab_down; nothing outside the namespaces is touched.
@@ -23,6 +23,9 @@ netlab_link() {
     ip -n "$b" link set "$5" up
 }
 
+# netlab_ks_net N: 10.1.13 and up belong to members.
+netlab_ks_net() { if [ "$1" -le 2 ]; then echo "10.1.$((10 + $1))"; else echo "10.1.$((18 + $1))"; fi; }
+
 netlab_namespace() {
     local ns
     ns=$(netlab_ns "$1")
@@ -40,7 +43,7 @@ netlab_up() {
     netlab_in wan sysctl -qw net.ipv4.ip_forward=1
     for ((i = 1; i <= servers; i++)); do
         netlab_namespace "ks$i"
-        net=10.1.$((10 + i))
+        net=$(netlab_ks_net "$i")
         netlab_link wan "ks$i" "$net.1/24" "ks$i" wan0 "$net.2/24"
         ip -n "$(netlab_ns "ks$i")" route add default via "$net.1"
     done
@@ -143,6 +146,56 @@ groups = (
 CONF
     chmod 600 "$NETLAB_DIR/ksd$n.conf"
 }
+
+# netlab_ksd_cluster_conf N [TEK_LIFE] [KEK_LIFE]: key server N of a cluster. The first one founds it and has the groups;
+# the others join it at its join port and leave groups and pre-shared keys out.
+netlab_ksd_cluster_conf() {
+    local n=$1 addr
+    addr=$(netlab_ks_net "$n").2
+    mkdir -p "$NETLAB_DIR/ks$n.data"
+    if [ "$n" = 1 ]; then
+        netlab_ksd_conf 1 aes256-sha256 "${2:-7200}" "${3:-86400}"
+        echo "cluster = { listen = \"$addr\"; priority = 100; };" >> "$NETLAB_DIR/ksd1.conf"
+        return
+    fi
+    cat > "$NETLAB_DIR/ksd$n.conf" <<CONF
+node = {
+    listen = "$addr";
+    data_dir = "$NETLAB_DIR/ks$n.data";
+    node_key_file = "$NETLAB_DIR/ks$n.key";
+};
+cluster = { listen = "$addr"; priority = $((110 - 10 * n)); join = "$(netlab_ks_net 1).2:8482"; };
+ike = { proposals = [ "aes256-sha256-ecp256", "aes256-sha256-modp2048", "aes128-sha256-modp2048" ]; lifetime_s = 1200; };
+CONF
+    chmod 600 "$NETLAB_DIR/ksd$n.conf"
+}
+
+# netlab_cluster N [TEK_LIFE] [KEK_LIFE]: key servers 1..N form one cluster; false if they do not.
+netlab_cluster() {
+    local n=$1 i token
+    for ((i = 1; i <= n; i++)); do
+        netlab_ksd_cluster_conf "$i" "${2:-7200}" "${3:-86400}"
+        if [ "$i" = 1 ]; then
+            netlab_start ksd1 ks1 "$NETLAB_BIN/ksd" -c "$NETLAB_DIR/ksd1.conf"
+        else
+            token=$(netlab_ksctl 1 cluster token) || return 1
+            netlab_start "ksd$i" "ks$i" "$NETLAB_BIN/ksd" -c "$NETLAB_DIR/ksd$i.conf" --join "$token"
+        fi
+        netlab_wait 30 netlab_api "$i" /readyz || return 1
+        netlab_wait 10 netlab_voters 1 "$i" || return 1
+    done
+}
+netlab_voters() { [ "$(netlab_api "$1" /v1/cluster | jq .voters)" = "$2" ]; }
+# Do these key servers hold the same, to the last octet?
+netlab_same() {
+    local n hash first=''
+    for n in "$@"; do
+        hash=$(netlab_api "$n" /v1/cluster | jq -r '"\(.state_hash) \(.hash_index)"') || return 1
+        [ -z "$first" ] || [ "$hash" = "$first" ] || return 1
+        first=$hash
+    done
+}
+netlab_is_primary() { netlab_api "$1" /v1/cluster | jq -e '.nodes[] | select(.self) | .primary' && netlab_api "$1" /readyz | jq -e .primary; }
 
 netlab_gm_conf() { # N SERVER...
     local n=$1 servers=''

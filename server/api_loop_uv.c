@@ -30,8 +30,53 @@ static void on_rekey(void *context, err_t err, uint32_t seq)
     free(asked);
 }
 
+/* A proposal of an operator, with what is to be told when it is committed. */
+struct proposed {
+    struct server *server;
+    uint64_t id;
+    char text[MAIL_TEXT_MAX];
+};
+
+static void on_proposed(void *context, const struct apply_result *result)
+{
+    struct proposed *p = context;
+    struct cluster_status status = {0};
+    cluster_status(p->server->cluster, &status);
+    struct mail_answer out = {.err = result->err, .index = status.applied_index};
+    memcpy(out.text, p->text, sizeof(out.text));
+    if (p->server->mailbox != NULL)
+        mailbox_answer(p->server->mailbox, p->id, &out);
+    secret_wipe(p, sizeof(*p));
+    free(p);
+}
+
+static void take_cluster(struct server *server, const struct mail *mail)
+{
+    struct proposed *p = calloc(1, sizeof(*p));
+    uint8_t id[NODE_ID_LEN] = {0};
+    err_t err = p == NULL ? E_NO_MEMORY : E_OK;
+    if (p != NULL)
+        *p = (struct proposed){.server = server, .id = mail->id};
+    for (size_t i = 0; i < 2 * NODE_ID_LEN && mail->kind == MAIL_NODE_REMOVE; i++) {
+        char c = mail->group[i];
+        id[i / 2] = (uint8_t)(id[i / 2] << 4 | (c <= '9' ? c - '0' : c - 'a' + 10));
+    }
+    if (err == E_OK && mail->kind == MAIL_JOIN_TOKEN)
+        err = cluster_token_make(server->cluster, JOIN_VOTER, p->text, on_proposed, p);
+    else if (err == E_OK)
+        err = cluster_node_remove(server->cluster, id, on_proposed, p);
+    if (err == E_OK)
+        return;
+    free(p);
+    answer(server, mail->id, err, 0);
+}
+
 static void take(struct server *server, const struct mail *mail)
 {
+    if (mail->kind != MAIL_REKEY) {
+        take_cluster(server, mail);
+        return;
+    }
     struct asked *asked = malloc(sizeof(*asked));
     err_t err = asked == NULL ? E_NO_MEMORY : E_UNSUPPORTED;
     if (asked != NULL)
@@ -75,12 +120,48 @@ void server_health_update(struct server *server)
     health.term = status.term;
     health.commit_index = status.commit_index;
     health.applied_index = status.applied_index;
+    health.voters = status.voters;
     health.coop_epoch = status.coop_epoch;
     memcpy(health.node_id, cluster_node_id(server->cluster), NODE_ID_LEN);
     pthread_mutex_lock(&server->health_lock);
     server->health = health;
     server->health_mono_ms = clock_mono_ms(&clock_system);
     server->health_cluster_ms = cluster_now_ms(server->cluster);
+    pthread_mutex_unlock(&server->health_lock);
+}
+
+/* Each second: the hash reads the whole state. */
+void server_peers_update(struct server *server)
+{
+    struct api_cluster next = server->peers; /* only this thread writes it */
+    struct cluster_peer_status peers[KS_NODE_MAX];
+    struct cluster_status status = {0};
+    if (server->stopping)
+        return;
+    const struct ks_state *state = cluster_state(server->cluster);
+    cluster_status(server->cluster, &status);
+    next.node_count = cluster_peers(server->cluster, peers);
+    for (size_t i = 0; i < next.node_count; i++)
+        next.nodes[i] =
+            (struct api_node){peers[i].node,      peers[i].self,     peers[i].primary,      peers[i].leader,
+                              peers[i].connected, peers[i].heard_ms, peers[i].applied_index};
+    memcpy(next.cluster_id, state->cluster.cluster_id, CLUSTER_ID_LEN);
+    next.coop_epoch = state->cluster.coop_epoch;
+    next.term = status.term;
+    next.voters = status.voters;
+    if (next.hash_index != status.applied_index && ks_state_hash(state, next.state_hash) == E_OK)
+        next.hash_index = status.applied_index;
+    pthread_mutex_lock(&server->health_lock);
+    server->peers = next;
+    pthread_mutex_unlock(&server->health_lock);
+}
+
+/* HTTP thread. */
+static void peers_read(void *context, struct api_cluster *out)
+{
+    struct server *server = context;
+    pthread_mutex_lock(&server->health_lock);
+    *out = server->peers;
     pthread_mutex_unlock(&server->health_lock);
 }
 
@@ -124,6 +205,7 @@ err_t server_api_open(struct server *server)
                                   .mailbox = server->mailbox,
                                   .context = server,
                                   .health = health_read,
+                                  .cluster = peers_read,
                                   .now_ms = cluster_time};
     server_health_update(server);
     err_t err = http_server_open(&server->http, &options);

@@ -4,9 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const root_names[] = {"node", "api", "ike", "signing", "psk", "groups", NULL};
+#include "cluster/cluster.h"
+
+static const char *const root_names[] = {"node", "api", "cluster", "ike", "signing", "psk", "groups", NULL};
 static const char *const node_names[] = {"listen", "port", "data_dir", "node_key_file", NULL};
 static const char *const api_names[] = {"listen", "port", NULL};
+static const char *const cluster_names[] = {"listen",      "port", "advertise",  "priority",
+                                            "election_ms", "join", "token_file", NULL};
 static const char *const ike_names[] = {"proposals",  "lifetime_s", "legacy", "half_open_max",
                                         "rate_per_s", "rate_burst", NULL};
 static const char *const signing_names[] = {"algorithm", "bits", NULL};
@@ -65,6 +69,54 @@ static err_t read_api(const struct conf_node *root, struct ksd_config *config, s
         err = read_port(node, &config->api.port, error);
     if (err == E_OK && !is_loopback(&config->api.addr))
         return conf_fail(node, error, "api.listen: expected a loopback address, as the API is plain HTTP");
+    return err;
+}
+
+/* "10.1.21.2:8482": a member's port for join requests. */
+static err_t read_join(const struct conf_node *node, struct ksd_config *config, struct conf_error *error)
+{
+    char text[CONF_TEXT_MAX] = "";
+    err_t err = conf_text(node, "join", false, text, sizeof(text), error);
+    char *colon = strrchr(text, ':');
+    if (err != E_OK || text[0] == '\0')
+        return err;
+    char *end = NULL;
+    unsigned long port = colon != NULL ? strtoul(colon + 1, &end, 10) : 0;
+    if (colon != NULL)
+        *colon = '\0';
+    if (port == 0 || port > 65535 || *end != '\0' || addr_parse(&config->join.addr, text) != E_OK)
+        return conf_fail(node, error, "cluster.join: expected \"address:port\" of a key server's join port");
+    config->join.port = (uint16_t)port;
+    return E_OK;
+}
+
+static err_t read_cluster(const struct conf_node *root, struct ksd_config *config, struct conf_error *error)
+{
+    const struct conf_node *node = NULL;
+    uint32_t priority = CLUSTER_PRIORITY;
+    err_t err = conf_group(root, "cluster", &node, error);
+    if (err != E_OK || node == NULL)
+        return err;
+    err = conf_only(node, cluster_names, error);
+    if (err == E_OK)
+        err = conf_addr(node, "listen", true, &config->cluster.addr, error);
+    if (err == E_OK)
+        err = read_port(node, &config->cluster.port, error);
+    if (err == E_OK)
+        err = conf_addr(node, "advertise", false, &config->advertise, error);
+    if (err == E_OK)
+        err = conf_u32(node, "priority", false, 1, 255, &priority, error);
+    if (err == E_OK)
+        err = conf_u32(node, "election_ms", false, ELECTION_MIN_MS, ELECTION_MAX_MS, &config->election_ms,
+                       error);
+    if (err == E_OK)
+        err = conf_text(node, "token_file", false, config->token_file, sizeof(config->token_file), error);
+    if (err == E_OK)
+        err = read_join(node, config, error);
+    config->priority = (uint8_t)priority;
+    if (err == E_OK && config->cluster.port == 65535)
+        return conf_fail(node, error,
+                         "cluster.port: expected at most 65534, as the next port takes join requests");
     return err;
 }
 
@@ -195,6 +247,8 @@ static err_t read_root(const struct conf_node *root, struct ksd_config *config, 
     if (err == E_OK)
         err = read_api(root, config, error);
     if (err == E_OK)
+        err = read_cluster(root, config, error);
+    if (err == E_OK)
         err = read_ike(root, config, error);
     if (err == E_OK)
         err = read_signing(root, config, error);
@@ -212,6 +266,9 @@ static void set_defaults(struct ksd_config *config, const char *path)
     snprintf(config->node_key_file, sizeof(config->node_key_file), "/etc/quorate/node.key");
     config->listen.port = GDOI_PORT;
     config->api = (struct endpoint){addr_v4(127, 0, 0, 1), API_PORT_DEFAULT};
+    config->cluster.port = CLUSTER_PORT_DEFAULT;
+    config->election_ms = CLUSTER_ELECTION_MS;
+    config->priority = CLUSTER_PRIORITY;
     ike_policy_default(&config->ike);
     config->ike.lifetime_s = IKE_LIFETIME_CONFIG_S;
     config->half_open_max = HALF_OPEN_DEFAULT;

@@ -26,6 +26,9 @@ enum {
     IKE_LIFETIME_MIN_S = 60,
     IKE_LIFETIME_CONFIG_S = 1200, /* when the file says nothing */
     API_PORT_DEFAULT = 8480,
+    CLUSTER_PORT_DEFAULT = 8481, /* and 8482 for join requests */
+    ELECTION_MIN_MS = 100,
+    ELECTION_MAX_MS = 10000,
     SECRET_FILE_MAX = 1024, /* octets of a secret_file, line end included */
 };
 
@@ -40,6 +43,12 @@ struct ksd_config {
     char data_dir[CONFIG_PATH_MAX];
     char node_key_file[CONFIG_PATH_MAX];
     struct endpoint api;
+    struct endpoint cluster; /* TCP for other key servers, join requests on the next port; family 0: none */
+    struct addr advertise;   /* family 0: that of cluster, or the listening one */
+    uint8_t priority;
+    uint32_t election_ms;
+    struct endpoint join;             /* a member's port for join requests; family 0: this server founds a cluster */
+    char token_file[CONFIG_PATH_MAX]; /* empty: none */
     struct ike_policy ike;
     uint32_t half_open_max;
     uint32_t rate_per_s;

@@ -145,6 +145,7 @@ static void on_second(uv_timer_t *timer)
     core_lost(server->core, udp_lost(server->udp) - server->lost);
     server->lost = udp_lost(server->udp);
     server_health_update(server);
+    server_peers_update(server);
     server_watchdog(server);
 }
 
@@ -206,19 +207,66 @@ static err_t open_core(struct server *server)
     return core_open(&server->core, &options);
 }
 
+static bool is_healthy(void *context)
+{
+    const struct server *server = context;
+    return server->udp != NULL && server->core != NULL && !server->stopping;
+}
+
+static err_t read_token(const struct server *server, char out[JOIN_TOKEN_TEXT_MAX])
+{
+    const char *given = server->options.join_token;
+    uint8_t *data = NULL;
+    size_t len = 0;
+    err_t err = E_OK;
+    if (given == NULL && server->config->token_file[0] != '\0') {
+        err = disk_read(server->config->token_file, JOIN_TOKEN_TEXT_MAX, &data, &len);
+        if (err == E_NOT_FOUND)
+            err = E_OK; /* removed after the join */
+    } else if (given != NULL) {
+        len = strlen(given);
+    }
+    const char *text = data != NULL ? (const char *)data : given;
+    while (len > 0 && (text[len - 1] == '\n' || text[len - 1] == ' '))
+        len--;
+    if (len >= JOIN_TOKEN_TEXT_MAX)
+        err = E_LIMIT;
+    if (err == E_OK && len > 0)
+        memcpy(out, text, len);
+    out[err == E_OK ? len : 0] = '\0';
+    if (data != NULL)
+        secret_wipe(data, len);
+    free(data);
+    return err;
+}
+
 static err_t open_cluster(struct server *server)
 {
+    char token[JOIN_TOKEN_TEXT_MAX];
+    err_t err = read_token(server, token);
+    if (err != E_OK) {
+        event(JOIN_FAILED, err_text(err));
+        return err;
+    }
     struct cluster_options options = {.data_dir = server->config->data_dir,
                                       .node_key_file = server->config->node_key_file,
                                       .clock = &clock_system,
                                       .rng = &rng_system,
                                       .loop = &server->loop,
+                                      .listen = server->config->cluster,
+                                      .advertise = server->config->advertise,
+                                      .priority = server->config->priority,
+                                      .election_ms = server->config->election_ms,
+                                      .join = server->config->join,
+                                      .join_token = token[0] != '\0' ? token : NULL,
+                                      .is_healthy = is_healthy,
                                       .context = server,
                                       .on_applied = on_applied,
                                       .on_member_removed = on_member_removed,
                                       .on_ready = on_ready,
                                       .on_fatal = on_fatal};
-    err_t err = cluster_open(&server->cluster, &options);
+    err = cluster_open(&server->cluster, &options);
+    secret_wipe(token, sizeof(token));
     if (err != E_OK)
         event(STORAGE_FAILED, server->config->data_dir, err_text(err));
     return err;

@@ -9,6 +9,7 @@
 struct server_options {
     struct ksd_config *config; /* taken */
     struct event_ring *ring;
+    const char *join_token; /* first start: join with it; NULL: as the configuration says */
     /* SIGHUP: another configuration, or NULL if the file is wrong (it has been reported then). */
     struct ksd_config *(*reload)(void *context);
     void *context;

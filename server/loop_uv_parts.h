@@ -46,6 +46,7 @@ struct server {
     uint64_t watchdog_ms; /* 0: the service manager wants none */
     pthread_mutex_t health_lock;
     struct api_health health;   /* under the lock */
+    struct api_cluster peers;   /* under the lock */
     uint64_t health_mono_ms;    /* of its last update */
     uint64_t health_cluster_ms; /* cluster time then */
 };
@@ -57,6 +58,7 @@ err_t server_api_bind(struct server *server) MUST_USE;
 err_t server_api_open(struct server *server) MUST_USE;
 void server_api_close(struct server *server);
 void server_health_update(struct server *server);
+void server_peers_update(struct server *server);
 
 /* systemd: sd_notify(3); without a service manager these do nothing. */
 void server_notify_ready(struct server *server);

@@ -9,14 +9,17 @@
 
 enum { EXIT_GOOD = 0, EXIT_RUNTIME = 1, EXIT_CONFIG = 2 };
 
-static const char usage[] = "usage: ksd [-c FILE] [-t] [--syslog]\n"
-                            "       ksd --version\n"
-                            "  -c, --config FILE  configuration (default /etc/quorate/ksd.conf)\n"
-                            "  -t, --test         check the configuration and exit\n"
-                            "      --syslog       log to syslog instead of standard error\n";
+static const char usage[] =
+    "usage: ksd [-c FILE] [-t] [--syslog] [--join TOKEN]\n"
+    "       ksd --version\n"
+    "  -c, --config FILE  configuration (default /etc/quorate/ksd.conf)\n"
+    "  -t, --test         check the configuration and exit\n"
+    "  -j, --join TOKEN   first start: join the cluster at cluster.join of the configuration\n"
+    "      --syslog       log to syslog instead of standard error\n";
 
 struct arguments {
     const char *config;
+    const char *join;
     bool test;
     bool syslog;
     bool help;
@@ -25,16 +28,22 @@ struct arguments {
 
 static bool arguments_read(int argc, char **argv, struct arguments *out)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"test", no_argument, NULL, 't'},
-        {"syslog", no_argument, NULL, 's'},       {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},      {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"test", no_argument, NULL, 't'},
+                                            {"syslog", no_argument, NULL, 's'},
+                                            {"join", required_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'V'},
+                                            {NULL, 0, NULL, 0}};
     *out = (struct arguments){.config = "/etc/quorate/ksd.conf"};
     int c;
-    while ((c = getopt_long(argc, argv, "c:thV", options, NULL)) != -1) {
+    while ((c = getopt_long(argc, argv, "c:tj:hV", options, NULL)) != -1) {
         switch (c) {
         case 'c':
             out->config = optarg;
+            break;
+        case 'j':
+            out->join = optarg;
             break;
         case 't':
             out->test = true;
@@ -94,7 +103,11 @@ static int serve(struct arguments *arguments, struct ksd_config *config, err_t l
     err_t err = open_sinks(arguments, &ring);
     if (locked != E_OK)
         event(MEMORY_NOT_LOCKED, err_text(locked));
-    struct server_options options = {.config = config, .ring = ring, .reload = reload, .context = arguments};
+    struct server_options options = {.config = config,
+                                     .ring = ring,
+                                     .join_token = arguments->join,
+                                     .reload = reload,
+                                     .context = arguments};
     if (err == E_OK)
         err = server_open(&server, &options);
     if (err == E_OK)

@@ -141,6 +141,13 @@ void state_sync_tick(struct core *core)
     if (!core->sync.wanted || core->sync.in_flight != 0 || core->now_ms < core->sync.retry_ms ||
         !core->ports.is_primary(core->ports.context))
         return;
+    /* In a cluster the file of one server is enough: the others leave groups and pre-shared keys out. */
+    if (core->config->cluster.addr.family != 0 && core->config->group_count == 0 &&
+        core->config->psk_count == 0) {
+        core->sync.wanted = false;
+        core->sync.once = true;
+        return;
+    }
     if (core->sync.refused && ++core->sync.rounds >= SYNC_ROUND_MAX) {
         event(CONFIG_ERROR, core->config->path, 0u,
               "groups or pre-shared keys were refused by the cluster: expected a configuration that it can "

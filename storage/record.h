@@ -23,6 +23,9 @@ enum {
     MEMBER_SID_MAX = POLICY_SID_MAX,
     NODE_ID_LEN = 16,
     CLUSTER_ID_LEN = 16,
+    KS_NODE_MAX = 16,                /* key servers of a cluster, of all roles */
+    CA_CERT_MAX = 2048,           /* octets of the authority's certificate */
+    CA_KEY_MAX = 256,             /* octets of its key, before wrapping */
     RECORD_LEN_MAX = 32768,       /* octets of one encoded row */
     REKEY_LOST_AFTER = 3,         /* unacknowledged rekeys in a row, then the member is removed */
 };
@@ -152,6 +155,27 @@ struct signing_record {
     uint8_t private_key[SIGN_PRIVATE_MAX + KEYWRAP_OVERHEAD];
 };
 
+enum node_role { NODE_VOTER = 1, NODE_WITNESS = 2, NODE_STANDBY = 3 };
+
+/* A key server of the cluster. Raft knows it by the first eight octets of its id. */
+struct node_record {
+    uint8_t id[NODE_ID_LEN];
+    enum node_role role;
+    uint8_t priority;        /* 1..255: the live one with the highest becomes primary */
+    struct endpoint cluster; /* where its peers reach it (TCP) */
+    struct addr address;     /* where members reach it; decides between equal priorities */
+    uint64_t changed_ms;
+    uint64_t request;        /* the last of its forwarded commands that was applied: none is applied twice */
+};
+
+/* The cluster's certificate authority. */
+struct ca_record {
+    uint16_t cert_len; /* DER; 0: none yet */
+    uint8_t cert[CA_CERT_MAX];
+    uint16_t key_len; /* wrapped PKCS#8 */
+    uint8_t key[CA_KEY_MAX + KEYWRAP_OVERHEAD];
+};
+
 struct cluster_record {
     uint8_t cluster_id[CLUSTER_ID_LEN];
     uint32_t coop_epoch;              /* grows with each election of a primary */
@@ -173,6 +197,10 @@ void signing_record_encode(struct writer *w, const struct signing_record *r);
 err_t signing_record_decode(struct signing_record *out, struct bytes row) MUST_USE;
 void cluster_record_encode(struct writer *w, const struct cluster_record *r);
 err_t cluster_record_decode(struct cluster_record *out, struct bytes row) MUST_USE;
+void node_record_encode(struct writer *w, const struct node_record *r);
+err_t node_record_decode(struct node_record *out, struct bytes row) MUST_USE;
+void ca_record_encode(struct writer *w, const struct ca_record *r);
+err_t ca_record_decode(struct ca_record *out, struct bytes row) MUST_USE;
 
 /* The parts, for commands that carry them. */
 void group_config_encode(struct writer *w, const struct group_config *c);
@@ -198,6 +226,7 @@ struct row_key group_row_key(uint32_t group_id);
 struct row_key member_row_key(uint32_t group_id, const struct identity *identity);
 struct row_key rekey_row_key(uint32_t group_id, uint32_t seq);
 struct row_key psk_row_key(const struct prefix *peer);
+struct row_key node_row_key(const uint8_t node_id[NODE_ID_LEN]);
 struct row_key single_row_key(void); /* tables with one row */
 
 #endif

@@ -43,6 +43,13 @@ struct row_key psk_row_key(const struct prefix *peer)
     return key_of(&w, buf);
 }
 
+struct row_key node_row_key(const uint8_t node_id[NODE_ID_LEN])
+{
+    struct row_key key = {.len = NODE_ID_LEN};
+    memcpy(key.data, node_id, NODE_ID_LEN);
+    return key;
+}
+
 struct row_key single_row_key(void)
 {
     return (struct row_key){.len = 1, .data = {0}};

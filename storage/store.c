@@ -7,7 +7,8 @@
 
 static const char *const table_names[STORE_TABLE_COUNT] = {
     [TABLE_META] = "meta", [TABLE_GROUP] = "group", [TABLE_MEMBER] = "member",   [TABLE_REKEY] = "rekey",
-    [TABLE_PUSH] = "push", [TABLE_PSK] = "psk",     [TABLE_SIGNING] = "signing",
+    [TABLE_PUSH] = "push", [TABLE_PSK] = "psk",     [TABLE_SIGNING] = "signing", [TABLE_NODE] = "node",
+    [TABLE_CA] = "ca",     [TABLE_TOKEN] = "token",
 };
 
 struct bytes store_applied_key(void)

@@ -18,6 +18,9 @@ enum store_table {
     TABLE_PUSH,   /* datagram of the rekey going on, by rekey key */
     TABLE_PSK,
     TABLE_SIGNING,
+    TABLE_NODE,   /* key servers, by node id */
+    TABLE_CA,     /* the cluster's authority */
+    TABLE_TOKEN,  /* join tokens, by token id */
     STORE_TABLE_COUNT
 };
 

@@ -126,7 +126,7 @@ static bool make_url(struct client *client, enum path path, const char *g, const
         p += plain;
         if (*p != '{' || !fits)
             continue;
-        fits = append_escaped(client, url, &len, p[1] == 'g' ? g : identity);
+        fits = append_escaped(client, url, &len, p[1] == 'i' ? identity : g);
         p += strcspn(p, "}") + 1;
     }
     return fits && append(url, &len, query, strlen(query));

@@ -214,6 +214,55 @@ static enum exit_code make_rekey(struct ksctl *k, const char *argument)
     return code;
 }
 
+static enum exit_code show_cluster(struct ksctl *k, void (*render)(FILE *out, const json_t *cluster))
+{
+    json_t *cluster;
+    enum exit_code code = client_get(k->client, PATH_cluster, "", "", "", false, &cluster);
+    if (k->json && cluster != NULL)
+        print_json(k, cluster);
+    else if (code == EXIT_DONE)
+        render(k->out, cluster);
+    json_decref(cluster);
+    return code;
+}
+
+static enum exit_code cluster_status(struct ksctl *k, const char *argument)
+{
+    (void)argument;
+    return show_cluster(k, render_cluster);
+}
+
+static enum exit_code show_coop(struct ksctl *k, const char *argument)
+{
+    (void)argument;
+    return show_cluster(k, render_coop);
+}
+
+static enum exit_code make_token(struct ksctl *k, const char *argument)
+{
+    json_t *answer;
+    (void)argument;
+    enum exit_code code = client_post(k->client, PATH_cluster_token, "", &answer);
+    if (k->json && answer != NULL)
+        print_json(k, answer);
+    else if (code == EXIT_DONE)
+        fprintf(k->out, "%s\n", text_at(answer, "token"));
+    json_decref(answer);
+    return code;
+}
+
+static enum exit_code remove_node(struct ksctl *k, const char *argument)
+{
+    json_t *answer;
+    enum exit_code code = client_post(k->client, PATH_cluster_remove, argument, &answer);
+    if (k->json && answer != NULL)
+        print_json(k, answer);
+    else if (code == EXIT_DONE)
+        fprintf(k->out, "Key server %s removed\n", argument);
+    json_decref(answer);
+    return code;
+}
+
 static const struct command commands[] = {
     {"show crypto gdoi", show_gdoi, "Groups, their lifetimes and what is left of them"},
     {"show crypto gdoi ks", show_ks, "Groups of this key server"},
@@ -222,6 +271,7 @@ static const struct command commands[] = {
     {"show crypto gdoi ks members", show_members, "Members with their rekeys and acknowledgements"},
     {"show crypto gdoi ks members summary", show_members_summary, "One line a member"},
     {"show crypto gdoi ks members IP", show_member, "One member, by address or name"},
+    {"show crypto gdoi ks coop", show_coop, "Key servers of the cluster and who is primary"},
     {"show crypto gdoi ks rekey", show_rekey, "Rekeys sent and when the next keys are due"},
     {"show crypto gdoi ks acl", show_acl, "What is to be encrypted"},
     {"show groups", show_groups, "One line a group"},
@@ -229,6 +279,9 @@ static const struct command commands[] = {
     {"show events after SEQ", show_later_events, "Events behind that sequence number"},
     {"show readyz", show_readyz, "May the server serve members; exit code 1 if not"},
     {"show livez", show_livez, "Does the server run; exit code 1 if not"},
+    {"cluster status", cluster_status, "Key servers, roles, hash of the state"},
+    {"cluster token", make_token, "A one-time token with which a key server joins"},
+    {"cluster remove NODE", remove_node, "Remove a key server for good"},
     {"rekey GROUP", make_rekey, "Make new keys for the group now and push them"},
 };
 

@@ -71,6 +71,8 @@ void render_acl(FILE *out, const json_t *groups);
 void render_groups(FILE *out, const json_t *groups);
 void render_events(FILE *out, const json_t *events);
 void render_health(FILE *out, const json_t *health);
+void render_cluster(FILE *out, const json_t *cluster);
+void render_coop(FILE *out, const json_t *cluster);
 /* "esp-256-aes esp-sha256-hmac" of "aes256-sha256"; the word itself if it is not known. */
 enum { TRANSFORM_TEXT_MAX = 64 };
 const char *transform_text(const char *word, char out[TRANSFORM_TEXT_MAX]);

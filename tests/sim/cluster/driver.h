@@ -29,6 +29,21 @@ static inline void sim_send(struct world *w, struct sim_node *n, const struct ra
     }
 }
 
+/* A message of ours beside Raft's; the net treats it the same way. */
+static inline void sim_tell(struct world *w, struct sim_node *n, unsigned to, enum sim_kind kind,
+                            uint64_t request, struct bytes body)
+{
+    if (w->net_count == NET_MAX || (!w->calm && (w->cut[n->at][to] || sim_chance(w, w->loss_percent))))
+        return;
+    w->net[w->net_count++] = (struct sim_message){.at_ms = w->now_ms + 1 + sim_below(w, w->delay_ms),
+                                                  .kind = kind,
+                                                  .request = request,
+                                                  .from = n->at,
+                                                  .to = to,
+                                                  .body = sim_copy(body),
+                                                  .len = body.len};
+}
+
 static inline struct sim_write *new_write(struct world *w, struct sim_node *n)
 {
     CHECK(w, n->write_count < WRITE_MAX);
@@ -253,6 +268,10 @@ static inline void crash(struct world *w, struct sim_node *n)
     n->raft = NULL;
     n->up = false;
     n->wake_ms = w->now_ms + 10 + sim_below(w, 1500);
+    for (size_t i = 0; i < n->forward_count; i++)
+        free(n->forwards[i].data);
+    n->forward_count = 0;
+    n->request = 0;
     memset(w->proposed[n->at], 0, sizeof(w->proposed[n->at]));
     w->crashes++;
 }

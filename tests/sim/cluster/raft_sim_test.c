@@ -8,12 +8,19 @@ static struct wrap_key wrap = {.version = 1, .key = {.len = KEYWRAP_KEY_LEN, .da
 
 /* ---- what the primary proposes ---- */
 
-static void submit(struct world *w, struct sim_node *n, const struct command *c)
+/* As an entry, when n leads. */
+static void submit_entry(struct world *w, struct sim_node *n, unsigned from, uint64_t request,
+                         struct bytes command)
 {
-    static uint8_t buf[64 * 1024];
+    static uint8_t buf[80 * 1024];
     struct writer out = writer_over(buf, sizeof(buf));
     size_t length = write_reserve(&out, 4);
-    CHECK_OK(w, command_encode(&out, c));
+    write_u8(&out, request != 0);
+    if (request != 0) {
+        write_u8(&out, (uint8_t)from);
+        write_u64(&out, request);
+    }
+    write_bytes(&out, command);
     writer_patch_u32(&out, length, (uint32_t)(out.len - 4));
     write_zeros(&out, (8 - out.len % 8) % 8);
     struct raft_node_update u;
@@ -22,10 +29,73 @@ static void submit(struct world *w, struct sim_node *n, const struct command *c)
         return; /* handing leadership over */
     CHECK_OK(w, err);
     CHECK(w, u.first_index < LOG_MAX);
-    w->proposed[n->at][u.first_index] =
-        (struct sim_ack){u.first_index, sim_hash(buf, out.len, ENTRY_COMMAND) | 1};
+    if (request == 0)
+        w->proposed[n->at][u.first_index] =
+            (struct sim_ack){u.first_index, sim_hash(buf, out.len, ENTRY_COMMAND) | 1};
     take_update(w, n, &u);
     after_event(w, n);
+}
+
+static struct sim_node *leader_of(struct world *w, struct sim_node *n)
+{
+    uint64_t id = raft_node_leader(n->raft);
+    for (unsigned i = 0; i < w->count; i++) {
+        if (w->nodes[i]->id == id)
+            return w->nodes[i];
+    }
+    return NULL;
+}
+
+static void send_forward(struct world *w, struct sim_node *n, struct sim_forward *f)
+{
+    struct sim_node *leader = leader_of(w, n);
+    f->sent_ms = w->now_ms;
+    if (leader == n)
+        submit_entry(w, n, n->at, f->request, (struct bytes){f->data, f->len});
+    else if (leader != NULL)
+        sim_tell(w, n, leader->at, SIM_FORWARD, f->request, (struct bytes){f->data, f->len});
+}
+
+/* Over the leader, as cluster_forward.c does it. */
+static void submit(struct world *w, struct sim_node *n, const struct command *c)
+{
+    static uint8_t buf[64 * 1024];
+    struct writer out = writer_over(buf, sizeof(buf));
+    CHECK_OK(w, command_encode(&out, c));
+    if (raft_node_is_leader(n->raft)) {
+        submit_entry(w, n, n->at, 0, writer_bytes(&out));
+        return;
+    }
+    const struct node_record *self = ks_state_node(&n->state, n->node_id);
+    if (self == NULL || n->forward_count == SIM_FORWARD_MAX)
+        return;
+    if (n->request == 0)
+        n->request = w->now_ms << 20;
+    if (self->request > n->request)
+        n->request = self->request;
+    struct sim_forward *f = &n->forwards[n->forward_count++];
+    *f = (struct sim_forward){.request = ++n->request,
+                              .limit_ms = w->now_ms + SIM_LIMIT_MS,
+                              .data = sim_copy(writer_bytes(&out)),
+                              .len = out.len};
+    send_forward(w, n, f);
+}
+
+static void keep_forwards(struct world *w, struct sim_node *n)
+{
+    const struct node_record *self = ks_state_node(&n->state, n->node_id);
+    uint64_t over = self != NULL ? self->request : 0;
+    if (n->forward_count > 0 && n->forwards[0].limit_ms <= w->now_ms && n->forwards[0].request > over)
+        over = n->forwards[0].request;
+    end_forwards(w, n, over, 0, 0);
+    if (n->forward_count == 0 || w->now_ms - n->forwards[0].sent_ms < SIM_AGAIN_MS)
+        return;
+    for (size_t i = 0; i < n->forward_count; i++) {
+        uint64_t request = n->forwards[i].request;
+        send_forward(w, n, &n->forwards[i]);
+        if (i >= n->forward_count || n->forwards[i].request != request)
+            return; /* a lone server has applied it meanwhile */
+    }
 }
 
 static void propose_group(struct world *w, struct sim_node *n)
@@ -75,20 +145,59 @@ static void propose_member(struct world *w, struct sim_node *n, const struct ks_
     submit(w, n, &c);
 }
 
-/* A leader whose state is behind proposes nonsense now and then; apply must refuse it alike everywhere. */
-static void propose(struct world *w, struct sim_node *n)
+static bool elect(struct world *w, struct sim_node *n, struct command *c)
 {
-    const struct ks_group *group = ks_state_group(&n->state, GROUP_ONE);
+    n->signs[n->at].connected = true;
+    n->signs[n->at].healthy_ms = w->now_ms;
+    memcpy(n->signs[n->at].id, n->node_id, NODE_ID_LEN);
+    c->type = CMD_ELECT;
+    c->u.elect.epoch = n->state.cluster.coop_epoch + 1;
+    return coop_elect(&n->state, n->signs, w->count, n->leader_since_ms, w->now_ms, COOP_DEAD_MS,
+                      c->u.elect.primary_id);
+}
+
+/* The leader's own: names, nodes, elections. True if there was something. */
+static bool keep_house(struct world *w, struct sim_node *n)
+{
     struct command c = {.time_ms = w->now_ms};
+    if (!raft_node_is_leader(n->raft)) {
+        n->led = false;
+        return false;
+    }
+    if (!n->led)
+        n->leader_since_ms = w->now_ms;
+    n->led = true;
     if (!n->state.initialised) {
         c.type = CMD_CLUSTER_INIT;
         c.u.cluster_init.cluster_id[0] = 5;
         submit(w, n, &c);
-    } else if (memcmp(n->state.cluster.primary_id, n->node_id, NODE_ID_LEN) != 0) {
-        c.type = CMD_ELECT;
-        c.u.elect.epoch = n->state.cluster.coop_epoch + 1;
-        memcpy(c.u.elect.primary_id, n->node_id, NODE_ID_LEN);
+        return true;
+    }
+    for (unsigned i = 0; i < w->count; i++) {
+        if (ks_state_node(&n->state, w->nodes[i]->node_id) != NULL)
+            continue;
+        c.type = CMD_NODE_SET;
+        c.u.node_set.node = (struct node_record){.role = NODE_VOTER, .priority = (uint8_t)(10 + i)};
+        memcpy(c.u.node_set.node.id, w->nodes[i]->node_id, NODE_ID_LEN);
         submit(w, n, &c);
+        return true;
+    }
+    if (!elect(w, n, &c))
+        return false;
+    submit(w, n, &c);
+    return true;
+}
+
+/* A node whose state is behind proposes nonsense now and then; apply must refuse it alike everywhere. */
+static void propose(struct world *w, struct sim_node *n)
+{
+    const struct ks_group *group = ks_state_group(&n->state, GROUP_ONE);
+    struct command c = {.time_ms = w->now_ms};
+    if (keep_house(w, n) || !n->state.initialised)
+        return;
+    if (memcmp(n->state.cluster.primary_id, n->node_id, NODE_ID_LEN) != 0) {
+        if (group != NULL && group->record.has_kek)
+            propose_member(w, n, group); /* any server registers; only the primary makes keys */
     } else if (n->state.signing.version == 0) {
         c.type = CMD_SIGNING_KEY;
         c.u.signing_key.key = (struct signing_record){.version = 1, .alg = SIGN_RSA, .bits = 2048};
@@ -113,7 +222,15 @@ static void deliver(struct world *w, size_t at)
     struct sim_message m = w->net[at];
     struct sim_node *n = w->nodes[m.to];
     w->net[at] = w->net[--w->net_count];
-    if (n->up) {
+    if (n->up && m.kind == SIM_HEALTH) {
+        n->signs[m.from].connected = true;
+        n->signs[m.from].healthy_ms = w->now_ms;
+        memcpy(n->signs[m.from].id, w->nodes[m.from]->node_id, NODE_ID_LEN);
+    } else if (n->up && m.kind == SIM_FORWARD) {
+        const struct node_record *from = ks_state_node(&n->state, w->nodes[m.from]->node_id);
+        if (from != NULL && m.request > from->request && raft_node_is_leader(n->raft))
+            submit_entry(w, n, m.from, m.request, (struct bytes){m.body, m.len});
+    } else if (n->up) {
         struct raft_node_update u;
         err_t err = raft_node_receive(n->raft, w->now_ms, w->nodes[m.from]->id, (struct bytes){m.body, m.len},
                                       (struct bytes){m.stream, m.stream_len}, &u);
@@ -192,8 +309,17 @@ static void run_until(struct world *w, uint64_t end_ms)
             continue;
         w->now_ms++;
         for (unsigned i = 0; i < w->count; i++) {
-            if (w->nodes[i]->up && raft_node_is_leader(w->nodes[i]->raft) && sim_chance(w, 3))
-                propose(w, w->nodes[i]);
+            struct sim_node *n = w->nodes[i];
+            if (n->up && w->now_ms >= n->health_ms) {
+                n->health_ms = w->now_ms + SIM_HEALTH_MS;
+                for (unsigned to = 0; to < w->count; to++) {
+                    if (to != i)
+                        sim_tell(w, n, to, SIM_HEALTH, 0, (struct bytes){0});
+                }
+                keep_forwards(w, n);
+            }
+            if (n->up && sim_chance(w, raft_node_is_leader(n->raft) ? 3 : 1))
+                propose(w, n);
         }
         if (!w->calm && sim_below(w, 1000) < 4)
             fault(w);
@@ -203,7 +329,7 @@ static void run_until(struct world *w, uint64_t end_ms)
 static struct world *make_world(uint64_t seed, unsigned count)
 {
     struct world *w = calloc(1, sizeof(*w));
-    uint64_t ids[NODE_MAX];
+    uint64_t ids[SIM_NODE_MAX];
     uint8_t *conf;
     size_t conf_len;
     w->seed = seed;
@@ -266,7 +392,7 @@ static void check_end(struct world *w)
 }
 
 struct totals {
-    unsigned long acks, crashes, elections, installs, rekeys;
+    unsigned long acks, crashes, elections, installs, rekeys, forwards, repeats, primaries;
 };
 
 /* Net and disks are healthy from now on: everything must come together. */
@@ -297,6 +423,9 @@ static uint64_t run_seed(uint64_t seed, unsigned nodes, struct totals *t)
     t->crashes += w->crashes;
     t->elections += w->elections;
     t->installs += w->installs;
+    t->forwards += w->forwards;
+    t->repeats += w->repeats;
+    t->primaries += w->primaries;
     t->rekeys += w->seq_at_index[w->last_applied];
     uint64_t trace = w->trace;
     free_world(w);
@@ -326,8 +455,9 @@ int main(int argc, char **argv)
             run_seed(seed + i, sizes[s], &t);
         printf("%u nodes, seeds %" PRIu64 "..%" PRIu64
                ": %lu acknowledged, %lu crashes, %lu elections, %lu snapshots "
-               "installed, %lu rekeys\n",
-               sizes[s], seed, seed + runs - 1, t.acks, t.crashes, t.elections, t.installs, t.rekeys);
+               "installed, %lu rekeys, %lu forwarded, %lu repeats dropped, %lu primaries\n",
+               sizes[s], seed, seed + runs - 1, t.acks, t.crashes, t.elections, t.installs, t.rekeys,
+               t.forwards, t.repeats, t.primaries);
         fflush(stdout);
         struct totals ignored = {0};
         if (run_seed(seed, sizes[s], &ignored) != run_seed(seed, sizes[s], &ignored)) {

@@ -29,7 +29,7 @@ static void every_command_survives_encoding(void **state)
         command_close(&out);
         random_command_close(&in);
     }
-    assert_int_equal(seen, (1u << (CMD_PUSH_DONE + 1)) - 2); /* all of them came up */
+    assert_int_equal(seen, (1u << (CMD_JOIN_TOKEN_USED + 1)) - 2); /* all of them came up */
 }
 
 static void a_cut_command_is_refused_at_every_octet(void **state)
@@ -72,7 +72,7 @@ static void an_unknown_type_is_refused(void **state)
     struct writer w = writer_over(first, sizeof(first));
     assert_ok(command_encode(&w, &in));
     for (unsigned type = 0; type < 256; type++) {
-        if (type >= CMD_CLUSTER_INIT && type <= CMD_PUSH_DONE)
+        if (type >= CMD_CLUSTER_INIT && type <= CMD_JOIN_TOKEN_USED)
             continue;
         first[0] = (uint8_t)type;
         struct reader r = reader_over(writer_bytes(&w));

@@ -41,9 +41,21 @@ static inline void draw_command_done(struct draw *d, struct cmd_push_done *c)
     *c = (struct cmd_push_done){draw_u32(d), draw_u32(d), draw_u32(d), silent, count};
 }
 
+static inline struct node_record draw_node(struct draw *d)
+{
+    struct node_record node = {.role = 1 + draw_below(d, NODE_STANDBY),
+                               .priority = (uint8_t)(1 + draw_below(d, 255)),
+                               .cluster = {draw_addr(d), (uint16_t)draw_u32(d)},
+                               .address = draw_addr(d),
+                               .changed_ms = draw_u64(d),
+                               .request = draw_u64(d)};
+    draw_bytes(d, node.id, sizeof(node.id));
+    return node;
+}
+
 static inline void draw_command(struct draw *d, struct command *c)
 {
-    *c = (struct command){.type = 1 + draw_below(d, CMD_PUSH_DONE), .time_ms = draw_u64(d)};
+    *c = (struct command){.type = 1 + draw_below(d, CMD_JOIN_TOKEN_USED), .time_ms = draw_u64(d)};
     switch (c->type) {
     case CMD_CLUSTER_INIT:
         draw_bytes(d, c->u.cluster_init.cluster_id, CLUSTER_ID_LEN);
@@ -86,6 +98,28 @@ static inline void draw_command(struct draw *d, struct command *c)
         return;
     case CMD_PUSH_DONE:
         draw_command_done(d, &c->u.push_done);
+        return;
+    case CMD_NODE_SET:
+        c->u.node_set.node = draw_node(d);
+        return;
+    case CMD_NODE_REMOVE:
+        draw_bytes(d, c->u.node_remove.id, NODE_ID_LEN);
+        return;
+    case CMD_CA_SET:
+        c->u.ca_set.ca.cert_len = (uint16_t)draw_below(d, CA_CERT_MAX + 1);
+        draw_bytes(d, c->u.ca_set.ca.cert, c->u.ca_set.ca.cert_len);
+        c->u.ca_set.ca.key_len = (uint16_t)draw_below(d, CA_KEY_MAX);
+        draw_bytes(d, c->u.ca_set.ca.key, c->u.ca_set.ca.key_len);
+        return;
+    case CMD_JOIN_TOKEN_SET:
+        c->u.join_token_set.token = (struct join_record){
+            .key = draw_wrapped(d), .expires_ms = draw_u64(d), .role = 1 + draw_below(d, JOIN_STANDBY)};
+        draw_bytes(d, c->u.join_token_set.token.id, JOIN_ID_LEN);
+        return;
+    case CMD_JOIN_TOKEN_USED:
+        draw_bytes(d, c->u.join_token_used.token_id, JOIN_ID_LEN);
+        draw_bytes(d, c->u.join_token_used.request_mac, JOIN_MAC_LEN);
+        c->u.join_token_used.node = draw_node(d);
         return;
     }
 }

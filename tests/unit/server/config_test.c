@@ -325,12 +325,43 @@ static void every_allocation_failure_is_survived(void **state)
     }
 }
 
+static void a_cluster_is_read_and_its_errors_name_their_line(void **state)
+{
+    (void)state;
+    struct ksd_config *config;
+    struct conf_error error;
+    assert_ok(
+        read_text("node = { listen = \"10.1.12.2\"; };\n"
+                  "cluster = { listen = \"10.1.12.2\"; port = 9000; priority = 90; election_ms = 1000;\n"
+                  "  advertise = \"10.9.9.9\"; join = \"10.1.11.2:8482\"; token_file = \"/tmp/t\"; };\n",
+                  &config, &error));
+    assert_int_equal(config->cluster.port, 9000);
+    assert_int_equal(config->priority, 90);
+    assert_int_equal(config->election_ms, 1000);
+    struct addr join = addr_v4(10, 1, 11, 2), advertise = addr_v4(10, 9, 9, 9);
+    assert_true(addr_equal(&config->join.addr, &join));
+    assert_int_equal(config->join.port, 8482);
+    assert_true(addr_equal(&config->advertise, &advertise));
+    assert_string_equal(config->token_file, "/tmp/t");
+    config_free(config);
+    refuses("node = { listen = \"10.1.12.2\"; };\ncluster = { priority = 90; };\n", 2, "listen");
+    refuses("node = { listen = \"10.1.12.2\"; };\ncluster = { listen = \"::\";\n  priority = 256; };\n", 3,
+            "priority");
+    refuses("node = { listen = \"10.1.12.2\"; };\ncluster = { listen = \"::\"; join = \"10.1.11.2\"; };\n", 2,
+            "join");
+    refuses("node = { listen = \"10.1.12.2\"; };\ncluster = { listen = \"::\"; join = \"10.1.11.2:x\"; };\n",
+            2, "join");
+    refuses("node = { listen = \"10.1.12.2\"; };\ncluster = { listen = \"::\"; port = 65535; };\n", 2,
+            "port");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_example_of_deploy_is_good),
         cmocka_unit_test(a_group_may_be_named_by_number_address_or_name),
         cmocka_unit_test(defaults_hold_where_the_file_is_silent),
+        cmocka_unit_test(a_cluster_is_read_and_its_errors_name_their_line),
         cmocka_unit_test(errors_of_the_node_name_their_line),
         cmocka_unit_test(errors_of_api_and_ike_name_their_line),
         cmocka_unit_test(errors_of_keys_name_their_line),

@@ -1,0 +1,404 @@
+/* cluster_peer.c - the other key servers: who they are, what they send, what they are told. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/event.h"
+#include "cluster/cluster_internal.h"
+#include "cluster/node_key.h"
+
+enum {
+    HEALTH_LEN = 2 + 8 + 8,
+    HEALTH_WELL = 1,
+    HEALTH_LEADS = 2,
+    KEY_MESSAGE_LEN = 4 + KEYWRAP_KEY_LEN,
+};
+
+struct addr cluster_own_address(const struct cluster *c)
+{
+    return c->options.advertise.family != 0 ? c->options.advertise : c->options.listen.addr;
+}
+
+struct peer *cluster_peer(struct cluster *c, const uint8_t id[NODE_ID_LEN])
+{
+    for (size_t i = 0; i < c->peer_count; i++) {
+        if (memcmp(c->peers[i].id, id, NODE_ID_LEN) == 0)
+            return &c->peers[i];
+    }
+    return NULL;
+}
+
+bool cluster_peer_fresh(const struct cluster *c, const struct peer *peer)
+{
+    unsigned dead_ms = c->options.dead_ms != 0 ? c->options.dead_ms : COOP_DEAD_MS;
+    return peer->up && peer->heard_ms != 0 && cluster_mono_ms(c) - peer->heard_ms < dead_ms;
+}
+
+static void tell_groups(const struct cluster *c, const struct addr *addr, bool reach)
+{
+    char text[ADDR_TEXT_MAX];
+    addr_format(addr, text);
+    for (size_t i = 0; i < c->state.group_count; i++) {
+        if (reach)
+            event(COOP_KS_REACH, text, c->state.groups[i]->record.config.name);
+        else
+            event(COOP_KS_UNREACH, text, c->state.groups[i]->record.config.name);
+    }
+}
+
+static void note_reach(struct cluster *c, struct peer *peer)
+{
+    bool lost = !cluster_peer_fresh(c, peer);
+    if (lost == peer->told_lost)
+        return;
+    peer->told_lost = lost;
+    tell_groups(c, &peer->at.addr, !lost);
+}
+
+static void give_transport_peers(struct cluster *c)
+{
+    struct transport_peer list[KS_NODE_MAX];
+    char text[ADDR_TEXT_MAX];
+    if (c->transport == NULL)
+        return;
+    for (size_t i = 0; i < c->peer_count; i++) {
+        list[i] = (struct transport_peer){.port = c->peers[i].at.port};
+        memcpy(list[i].id, c->peers[i].id, NODE_ID_LEN);
+        addr_format(&c->peers[i].at.addr, text);
+        memcpy(list[i].host, text, strlen(text) + 1);
+    }
+    err_t err = raft_transport_set_peers(c->transport, list, c->peer_count);
+    if (err != E_OK)
+        cluster_fatal(c, err, "the peers of the cluster cannot be set");
+}
+
+static void add_peer(struct cluster *c, const struct peer *old, size_t old_count,
+                     const uint8_t id[NODE_ID_LEN], const struct endpoint *at)
+{
+    if (memcmp(id, c->node_id, NODE_ID_LEN) == 0 || c->peer_count == KS_NODE_MAX)
+        return;
+    struct peer *peer = &c->peers[c->peer_count++];
+    *peer = (struct peer){.raft_id = node_raft_id(id), .at = *at};
+    memcpy(peer->id, id, NODE_ID_LEN);
+    for (size_t i = 0; i < old_count; i++) {
+        if (memcmp(old[i].id, id, NODE_ID_LEN) == 0) {
+            *peer = old[i];
+            peer->at = *at;
+        }
+    }
+}
+
+void cluster_peers_refresh(struct cluster *c)
+{
+    struct peer old[KS_NODE_MAX];
+    size_t count = c->peer_count;
+    c->peers_stale = false;
+    if (c->state.node_count == 0)
+        return; /* those of the join answer */
+    memcpy(old, c->peers, sizeof(old));
+    c->peer_count = 0;
+    for (size_t i = 0; i < c->state.node_count; i++)
+        add_peer(c, old, count, c->state.nodes[i].id, &c->state.nodes[i].cluster);
+    give_transport_peers(c);
+}
+
+/* ---- what is sent ---- */
+
+static const struct peer *peer_by_raft(const struct cluster *c, uint64_t raft_id)
+{
+    for (size_t i = 0; i < c->peer_count; i++) {
+        if (c->peers[i].raft_id == raft_id)
+            return &c->peers[i];
+    }
+    return NULL;
+}
+
+struct stream {
+    uint8_t *data;
+    struct bytes view;
+};
+
+static err_t stream_read(void *context, uint64_t offset, uint8_t *out, size_t len)
+{
+    const struct stream *s = context;
+    if (offset > s->view.len || len > s->view.len - offset)
+        return E_RANGE;
+    memcpy(out, s->view.data + offset, len);
+    return E_OK;
+}
+
+static void stream_close(void *context)
+{
+    struct stream *s = context;
+    free(s->data);
+    free(s);
+}
+
+/* The newest snapshot may be newer than the one meant: then Raft asks again. */
+static void send_snapshot(struct cluster *c, const struct peer *peer, const struct raft_node_message *message)
+{
+    struct snapshot_meta meta;
+    char file[DISK_PATH_MAX];
+    struct stream *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return;
+    err_t err = snapshot_load(c->wal_dir, &meta, &s->data, &s->view, file);
+    if (err == E_OK && meta.index != message->snapshot_index)
+        err = E_NOT_FOUND;
+    struct snapshot_source source = {s, s->view.len, stream_read, stream_close};
+    if (err == E_OK)
+        err = raft_transport_send_snapshot(c->transport, peer->id, meta.index, message->body, &source);
+    if (err != E_OK)
+        stream_close(s);
+}
+
+void cluster_send_messages(struct cluster *c, const struct raft_node_update *update)
+{
+    for (size_t i = 0; i < update->message_count && c->transport != NULL; i++) {
+        const struct raft_node_message *message = &update->messages[i];
+        const struct peer *peer = peer_by_raft(c, message->to);
+        if (peer == NULL || !peer->up)
+            continue;
+        if (message->with_snapshot)
+            send_snapshot(c, peer, message);
+        else if (raft_transport_send(c->transport, peer->id, MSG_RAFT, message->body) != E_OK)
+            continue; /* lost: Raft repeats it */
+    }
+}
+
+static void send_health(struct cluster *c)
+{
+    uint8_t buf[HEALTH_LEN];
+    struct writer w = writer_over(buf, sizeof(buf));
+    bool well = c->have_key && (c->options.is_healthy == NULL || c->options.is_healthy(c->options.context));
+    write_u8(&w, 1);
+    write_u8(&w, (uint8_t)((well ? HEALTH_WELL : 0) | (cluster_leads(c) ? HEALTH_LEADS : 0)));
+    write_u64(&w, c->applied_index);
+    write_u64(&w, raft_node_commit(c->node));
+    for (size_t i = 0; i < c->peer_count; i++) {
+        if (c->peers[i].up &&
+            raft_transport_send(c->transport, c->peers[i].id, MSG_HEALTH, writer_bytes(&w)) != E_OK)
+            continue; /* the next one will do */
+    }
+}
+
+/* ---- what comes ---- */
+
+static void on_health(struct cluster *c, struct peer *peer, struct bytes body)
+{
+    struct reader r = reader_over(body);
+    uint8_t version = read_u8(&r), flags = read_u8(&r);
+    uint64_t applied = read_u64(&r), commit = read_u64(&r);
+    if (reader_end(&r) != E_OK || version != 1)
+        return;
+    peer->heard_ms = cluster_mono_ms(c);
+    peer->applied = applied;
+    peer->commit = commit;
+    peer->leads = (flags & HEALTH_LEADS) != 0;
+    if ((flags & HEALTH_WELL) != 0)
+        peer->healthy_ms = peer->heard_ms;
+    note_reach(c, peer);
+}
+
+/* Only a node of the table is connected at all, by its certificate, and TLS hides the key from everybody
+ * else. */
+static void on_key_ask(struct cluster *c, const struct peer *peer)
+{
+    uint8_t buf[KEY_MESSAGE_LEN];
+    struct writer w = writer_over(buf, sizeof(buf));
+    if (!c->have_key || ks_state_node(&c->state, peer->id) == NULL)
+        return;
+    write_u32(&w, c->wrap->version);
+    write_bytes(&w, secret_view(&c->wrap->key));
+    if (writer_end(&w) == E_OK &&
+        raft_transport_send(c->transport, peer->id, MSG_KEY, writer_bytes(&w)) != E_OK)
+        w.err = E_AGAIN; /* it asks again */
+    secret_wipe(buf, sizeof(buf));
+}
+
+static void on_key(struct cluster *c, struct bytes body)
+{
+    struct secret node_key = {0};
+    struct reader r = reader_over(body);
+    if (c->have_key)
+        return;
+    uint32_t version = read_u32(&r);
+    struct bytes key = read_bytes(&r, KEYWRAP_KEY_LEN);
+    if (reader_end(&r) != E_OK)
+        return;
+    c->wrap->version = version;
+    c->wrap->key.len = KEYWRAP_KEY_LEN;
+    memcpy(c->wrap->key.data, key.data, KEYWRAP_KEY_LEN);
+    err_t err = node_key_open(c->options.node_key_file, c->disk, c->options.rng, false, &node_key);
+    if (err == E_OK)
+        err = data_key_store(c->data_dir, c->disk, c->options.rng, c->node_id, &node_key, c->wrap);
+    secret_close(&node_key);
+    if (err != E_OK) {
+        cluster_fatal(c, err, "the data key cannot be stored");
+        return;
+    }
+    c->have_key = true;
+}
+
+static void take_raft(struct cluster *c, const struct peer *peer, struct bytes body, struct bytes stream)
+{
+    struct raft_node_update update;
+    err_t err = raft_node_receive(c->node, cluster_mono_ms(c), peer->raft_id, body, stream, &update);
+    if (err == E_OK)
+        cluster_take(c, &update);
+    else if (err != E_CORRUPT && err != E_LIMIT)
+        cluster_fatal(c, err, "the consensus core fails");
+}
+
+static void on_message(void *context, const uint8_t id[NODE_ID_LEN], uint8_t kind, struct bytes body)
+{
+    struct cluster *c = context;
+    struct peer *peer = cluster_peer(c, id);
+    if (peer == NULL || c->dead || c->stopping)
+        return;
+    switch (kind) {
+    case MSG_RAFT:
+        take_raft(c, peer, body, (struct bytes){0});
+        break;
+    case MSG_FORWARD:
+        cluster_forward_take(c, id, body);
+        break;
+    case MSG_HEALTH:
+        on_health(c, peer, body);
+        break;
+    case MSG_KEY_ASK:
+        on_key_ask(c, peer);
+        break;
+    case MSG_KEY:
+        on_key(c, body);
+        break;
+    default: /* of a newer version */
+        return;
+    }
+    cluster_pump(c);
+}
+
+static void on_snapshot(void *context, const uint8_t id[NODE_ID_LEN], uint64_t index, struct bytes message,
+                        struct bytes stream)
+{
+    struct cluster *c = context;
+    struct peer *peer = cluster_peer(c, id);
+    (void)index; /* it stands in the message */
+    if (peer == NULL || c->dead || c->stopping)
+        return;
+    take_raft(c, peer, message, stream);
+    cluster_pump(c);
+}
+
+static void on_snapshot_sent(void *context, const uint8_t id[NODE_ID_LEN], uint64_t index, err_t err)
+{
+    (void)context; /* Raft hears of it from the peer */
+    (void)id;
+    (void)index;
+    (void)err;
+}
+
+static void on_up(void *context, const uint8_t id[NODE_ID_LEN])
+{
+    struct cluster *c = context;
+    struct peer *peer = cluster_peer(c, id);
+    if (peer != NULL)
+        peer->up = true;
+    c->health_ms = c->key_ask_ms = 0;
+}
+
+static void on_down(void *context, const uint8_t id[NODE_ID_LEN], enum transport_reason reason)
+{
+    struct cluster *c = context;
+    struct peer *peer = cluster_peer(c, id);
+    (void)reason;
+    if (peer != NULL)
+        peer->up = false;
+}
+
+/* ---- certificates, opening ---- */
+
+bool cluster_has_certificate(const struct cluster *c)
+{
+    char path[DISK_PATH_MAX];
+    struct cert *cert = NULL;
+    bool has = disk_path(path, c->data_dir, "cluster.crt") == E_OK && cert_load(path, &cert) == E_OK;
+    cert_free(cert);
+    return has;
+}
+
+static err_t open_tls(struct cluster *c, struct transport_tls **out)
+{
+    char cert_path[DISK_PATH_MAX], key_path[DISK_PATH_MAX], ca_path[DISK_PATH_MAX];
+    struct cert *cert = NULL, *ca = NULL;
+    struct cert_key *key = NULL;
+    err_t err = disk_path(cert_path, c->data_dir, "cluster.crt");
+    if (err == E_OK)
+        err = disk_path(key_path, c->data_dir, "cluster.key");
+    if (err == E_OK)
+        err = disk_path(ca_path, c->data_dir, "ca.crt");
+    if (err == E_OK)
+        err = cert_load(cert_path, &cert);
+    if (err == E_OK)
+        err = cert_key_load(key_path, &key);
+    if (err == E_OK)
+        err = cert_load(ca_path, &ca);
+    if (err == E_OK) {
+        const struct cert *cas[] = {ca};
+        err = transport_tls_open(out, cert, key, cas, 1, clock_wall_ms(c->options.clock) / 1000);
+    }
+    cert_free(cert);
+    cert_free(ca);
+    cert_key_free(key);
+    return err;
+}
+
+err_t cluster_transport_open(struct cluster *c)
+{
+    struct raft_transport_options options = {
+        .loop = c->options.loop,
+        .epoch = 1,
+        .listen = c->options.listen,
+        .clock = c->options.clock,
+        .rng = c->options.rng,
+        .handler = {c, on_up, on_down, on_message, on_snapshot, on_snapshot_sent},
+    };
+    err_t err = open_tls(c, &options.tls);
+    if (err == E_OK)
+        err = raft_transport_open(&c->transport, &options);
+    struct endpoint at = c->options.listen;
+    at.port++;
+    if (err == E_OK)
+        err = cluster_join_open(&c->join, c, c->options.loop, &at);
+    if (err != E_OK)
+        return err;
+    cluster_peers_refresh(c);
+    give_transport_peers(c);
+    return E_OK;
+}
+
+/* ---- time ---- */
+
+static void ask_key(struct cluster *c, uint64_t now_ms)
+{
+    if (c->have_key || now_ms < c->key_ask_ms)
+        return;
+    c->key_ask_ms = now_ms + KEY_ASK_MS;
+    for (size_t i = 0; i < c->peer_count; i++) {
+        if (c->peers[i].up &&
+            raft_transport_send(c->transport, c->peers[i].id, MSG_KEY_ASK, (struct bytes){0}) != E_OK)
+            continue;
+    }
+}
+
+void cluster_peer_tick(struct cluster *c)
+{
+    uint64_t now_ms = cluster_mono_ms(c);
+    if (c->transport == NULL || c->dead || c->stopping || now_ms < c->health_ms)
+        return;
+    c->health_ms = now_ms + HEALTH_MS;
+    send_health(c);
+    ask_key(c, now_ms);
+    for (size_t i = 0; i < c->peer_count; i++)
+        note_reach(c, &c->peers[i]);
+    cluster_forward_tick(c, now_ms);
+}

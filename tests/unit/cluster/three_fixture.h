@@ -1,0 +1,240 @@
+/* three_fixture.h - key servers with real disks and real TLS between them, in one process on one loop. */
+#ifndef TESTS_UNIT_CLUSTER_THREE_FIXTURE_H
+#define TESTS_UNIT_CLUSTER_THREE_FIXTURE_H
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+
+#include "tests/unit/cluster/node_fixture.h"
+
+enum { SERVERS = 3, PORT_FIRST = 21000, PORT_STEP = 2, DEADLINE_MS = 30000 };
+
+struct ks {
+    struct three *all;
+    struct cluster *cluster;
+    char dir[80], key[96];
+    uint16_t port;
+    bool ready, stopped, open;
+    err_t fatal;
+    char token[JOIN_TOKEN_TEXT_MAX];
+};
+
+struct three {
+    uv_loop_t loop;
+    uv_timer_t deadline;
+    bool late;
+    char dir[64];
+    uint64_t snapshot_entries;
+    struct ks ks[SERVERS];
+};
+
+static inline void ks_ready(void *context, bool ready, const char *reason)
+{
+    (void)reason;
+    ((struct ks *)context)->ready = ready;
+}
+
+static inline void ks_fatal(void *context, err_t err, const char *reason)
+{
+    (void)reason;
+    ((struct ks *)context)->fatal = err;
+}
+
+static inline void ks_stopped(void *context)
+{
+    ((struct ks *)context)->stopped = true;
+}
+
+static inline void three_late(uv_timer_t *timer)
+{
+    ((struct three *)timer->data)->late = true;
+}
+
+/* Two ports in a row for each server, free now. */
+static inline uint16_t free_ports(void)
+{
+    for (uint16_t port = (uint16_t)(PORT_FIRST + getpid() % 9000 * 4); port < 65000;
+         port = (uint16_t)(port + SERVERS * PORT_STEP)) {
+        bool free = true;
+        for (uint16_t i = 0; i < SERVERS * PORT_STEP && free; i++) {
+            struct sockaddr_in at = {.sin_family = AF_INET,
+                                     .sin_port = htons((uint16_t)(port + i)),
+                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+            int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+            free = bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0;
+            close(fd);
+        }
+        if (free)
+            return port;
+    }
+    return 0;
+}
+
+/* Joining blocks, so it runs beside the loop that answers it. */
+struct opening {
+    struct cluster_options options;
+    struct cluster *cluster;
+    err_t err;
+    bool done;
+    uv_async_t async;
+};
+
+static inline void opening_run(void *context)
+{
+    struct opening *o = context;
+    o->err = cluster_open(&o->cluster, &o->options);
+    uv_async_send(&o->async);
+}
+
+static inline void opening_done(uv_async_t *async)
+{
+    ((struct opening *)async->data)->done = true;
+}
+
+/* Turns the loop until the condition holds. */
+#define until(three, condition)                                                                              \
+    do {                                                                                                     \
+        while (!(condition) && !(three)->late)                                                               \
+            uv_run(&(three)->loop, UV_RUN_ONCE);                                                             \
+        assert_true(condition);                                                                              \
+    } while (0)
+
+static inline err_t ks_open(struct ks *ks, const struct ks *by, const char *token)
+{
+    struct opening o = {.options = {
+                            .data_dir = ks->dir,
+                            .node_key_file = ks->key,
+                            .clock = &clock_system,
+                            .rng = &rng_system,
+                            .loop = &ks->all->loop,
+                            .listen = {addr_v4(127, 0, 0, 1), ks->port},
+                            .priority = (uint8_t)(100 - (ks - ks->all->ks) * 10),
+                            .snapshot_entries = ks->all->snapshot_entries,
+                            .context = ks,
+                            .on_ready = ks_ready,
+                            .on_fatal = ks_fatal,
+                            .join_token = token,
+                        }};
+    uv_thread_t thread;
+    if (by != NULL)
+        o.options.join = (struct endpoint){addr_v4(127, 0, 0, 1), (uint16_t)(by->port + 1)};
+    ks->ready = ks->stopped = false;
+    ks->fatal = E_OK;
+    uv_async_init(&ks->all->loop, &o.async, opening_done);
+    o.async.data = &o;
+    assert_int_equal(uv_thread_create(&thread, opening_run, &o), 0);
+    until(ks->all, o.done);
+    uv_thread_join(&thread);
+    uv_close((uv_handle_t *)&o.async, NULL);
+    uv_run(&ks->all->loop, UV_RUN_NOWAIT);
+    ks->cluster = o.cluster;
+    err_t err = o.err == E_OK ? cluster_start(ks->cluster) : o.err;
+    ks->open = err == E_OK;
+    return err;
+}
+
+static inline void ks_close(struct ks *ks)
+{
+    cluster_stop(ks->cluster, ks_stopped, ks);
+    until(ks->all, ks->stopped);
+    cluster_free(ks->cluster);
+    ks->cluster = NULL;
+    ks->open = false;
+}
+
+static inline void on_token(void *context, const struct apply_result *result)
+{
+    *(bool *)context = result->err == E_OK;
+}
+
+static inline unsigned voters(const struct ks *ks)
+{
+    struct cluster_status status;
+    cluster_status(ks->cluster, &status);
+    return status.voters;
+}
+
+static inline uint64_t applied_of(const struct ks *ks)
+{
+    struct cluster_status status;
+    cluster_status(ks->cluster, &status);
+    return status.applied_index;
+}
+
+static inline bool same_state(const struct three *t)
+{
+    uint8_t first[32], other[32];
+    bool have = false;
+    for (size_t i = 0; i < SERVERS; i++) {
+        if (!t->ks[i].open)
+            continue;
+        assert_ok(ks_state_hash(cluster_state(t->ks[i].cluster), have ? other : first));
+        if (have && memcmp(first, other, sizeof(first)) != 0)
+            return false;
+        have = true;
+    }
+    return true;
+}
+
+static inline void make_token(struct ks *by, char out[JOIN_TOKEN_TEXT_MAX])
+{
+    bool made = false;
+    assert_ok(cluster_token_make(by->cluster, JOIN_VOTER, out, on_token, &made));
+    until(by->all, made);
+}
+
+static inline void ks_join(struct ks *ks, struct ks *by)
+{
+    make_token(by, ks->token);
+    assert_ok(ks_open(ks, by, ks->token));
+    until(ks->all, ks->ready);
+}
+
+/* Three voters that are ready. */
+static inline void three_form(struct three *t)
+{
+    assert_ok(ks_open(&t->ks[0], NULL, NULL));
+    until(t, t->ks[0].ready && cluster_state(t->ks[0].cluster)->node_count == 1);
+    ks_join(&t->ks[1], &t->ks[0]);
+    ks_join(&t->ks[2], &t->ks[1]); /* by one that does not lead */
+    until(t, voters(&t->ks[0]) == 3 && voters(&t->ks[1]) == 3 && voters(&t->ks[2]) == 3);
+}
+
+static inline int three_setup(void **state)
+{
+    struct three *t = calloc(1, sizeof(*t));
+    strcpy(t->dir, "/tmp/three-test-XXXXXX");
+    if (mkdtemp(t->dir) == NULL)
+        return -1;
+    uv_loop_init(&t->loop);
+    uv_timer_init(&t->loop, &t->deadline);
+    t->deadline.data = t;
+    uv_timer_start(&t->deadline, three_late, DEADLINE_MS, 0);
+    uint16_t port = free_ports();
+    for (size_t i = 0; i < SERVERS; i++) {
+        struct ks *ks = &t->ks[i];
+        ks->all = t;
+        ks->port = (uint16_t)(port + i * PORT_STEP);
+        snprintf(ks->dir, sizeof(ks->dir), "%s/%zu", t->dir, i);
+        snprintf(ks->key, sizeof(ks->key), "%s/node.key", ks->dir);
+    }
+    *state = t;
+    return 0;
+}
+
+static inline int three_teardown(void **state)
+{
+    struct three *t = *state;
+    for (size_t i = 0; i < SERVERS; i++) {
+        if (t->ks[i].open)
+            ks_close(&t->ks[i]);
+    }
+    uv_close((uv_handle_t *)&t->deadline, NULL);
+    uv_run(&t->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&t->loop);
+    nftw(t->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    free(t);
+    return 0;
+}
+
+#endif

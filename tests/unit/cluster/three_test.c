@@ -1,0 +1,195 @@
+/* Three key servers form a cluster, forward, lose one and take it back. */
+#include "base/event.h"
+#include "tests/unit/cluster/three_fixture.h"
+
+static void propose_at(struct ks *ks, const char *name, uint32_t number, struct outcome *outcome)
+{
+    struct command command = {.type = CMD_GROUP_SET, .time_ms = cluster_now_ms(ks->cluster)};
+    command.u.group_set.config = group_named(name, number);
+    *outcome = (struct outcome){0};
+    assert_ok(cluster_propose(ks->cluster, &command, on_outcome, outcome));
+}
+
+static struct ks *leader_of(struct three *t)
+{
+    struct cluster_status status;
+    for (size_t i = 0; i < SERVERS; i++) {
+        if (!t->ks[i].open)
+            continue;
+        cluster_status(t->ks[i].cluster, &status);
+        if (strcmp(status.role, "leader") == 0)
+            return &t->ks[i];
+    }
+    return NULL;
+}
+
+static unsigned primaries(struct three *t)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < SERVERS; i++)
+        count += t->ks[i].open && cluster_is_primary(t->ks[i].cluster);
+    return count;
+}
+
+static void three_servers_form_one_cluster_by_tokens(void **state)
+{
+    struct three *t = *state;
+    three_form(t);
+    until(t, same_state(t));
+    const struct ks_state *s = cluster_state(t->ks[2].cluster);
+    assert_int_equal(s->node_count, 3);
+    assert_int_equal(primaries(t), 1);
+    assert_true(cluster_is_primary(t->ks[0].cluster));
+    /* Each has the same data key, and each row what its server says of itself. */
+    for (size_t i = 0; i < SERVERS; i++) {
+        assert_true(secret_equal(secret_view(&cluster_wrap_key(t->ks[i].cluster)->key),
+                                 secret_view(&cluster_wrap_key(t->ks[0].cluster)->key)));
+        until(t, ks_state_node(s, cluster_node_id(t->ks[i].cluster))->priority == 100 - i * 10);
+    }
+}
+
+static void a_token_serves_once(void **state)
+{
+    struct three *t = *state;
+    assert_ok(ks_open(&t->ks[0], NULL, NULL));
+    until(t, t->ks[0].ready && cluster_state(t->ks[0].cluster)->node_count == 1);
+    ks_join(&t->ks[1], &t->ks[0]);
+    assert_err(ks_open(&t->ks[2], &t->ks[0], t->ks[1].token), E_REPLAY);
+    assert_int_equal(cluster_state(t->ks[0].cluster)->node_count, 2);
+    struct cluster_status status;
+    cluster_status(t->ks[0].cluster, &status);
+    assert_int_equal(status.join_refused, 1);
+}
+
+static void a_wiped_server_founds_no_second_cluster(void **state)
+{
+    struct three *t = *state;
+    assert_ok(ks_open(&t->ks[0], NULL, NULL));
+    until(t, t->ks[0].ready);
+    assert_err(ks_open(&t->ks[1], &t->ks[0], NULL), E_MISSING);
+}
+
+static void a_follower_forwards_and_sees_its_result(void **state)
+{
+    struct three *t = *state;
+    three_form(t);
+    struct outcome a, b, twin;
+    propose_at(&t->ks[1], "one", 1, &a);
+    propose_at(&t->ks[2], "two", 2, &b);
+    until(t, a.done && b.done);
+    assert_ok(a.result.err);
+    assert_ok(b.result.err);
+    assert_true(a.result.created && b.result.created);
+    propose_at(&t->ks[2], "other name", 1, &twin);
+    until(t, twin.done);
+    assert_err(twin.result.err, E_EXISTS);
+    until(t, same_state(t));
+    assert_int_equal(cluster_state(t->ks[0].cluster)->group_count, 2);
+}
+
+static void when_the_primary_dies_the_best_of_the_others_follows(void **state)
+{
+    struct three *t = *state;
+    struct outcome outcome;
+    three_form(t);
+    until(t,
+          ks_state_node(cluster_state(t->ks[1].cluster), cluster_node_id(t->ks[1].cluster))->priority == 90 &&
+              ks_state_node(cluster_state(t->ks[1].cluster), cluster_node_id(t->ks[2].cluster))->priority ==
+                  80);
+    ks_close(&t->ks[0]);
+    until(t, cluster_is_primary(t->ks[1].cluster));
+    assert_int_equal(cluster_state(t->ks[1].cluster)->cluster.coop_epoch, 2);
+    until(t, t->ks[2].ready);
+    propose_at(&t->ks[2], "after", 7, &outcome);
+    until(t, outcome.done);
+    assert_ok(outcome.result.err);
+    /* The old one comes back and stays secondary, though its priority is the highest. */
+    assert_ok(ks_open(&t->ks[0], NULL, NULL));
+    until(t, t->ks[0].ready && same_state(t));
+    assert_int_equal(primaries(t), 1);
+    assert_false(cluster_is_primary(t->ks[0].cluster));
+    assert_int_equal(cluster_state(t->ks[0].cluster)->cluster.coop_epoch, 2);
+}
+
+static void alone_nobody_commits_and_nobody_is_primary(void **state)
+{
+    struct three *t = *state;
+    struct outcome outcome;
+    three_form(t);
+    struct ks *rest = leader_of(t) == &t->ks[2] ? &t->ks[1] : &t->ks[2];
+    for (size_t i = 0; i < SERVERS; i++) {
+        if (&t->ks[i] != rest)
+            ks_close(&t->ks[i]);
+    }
+    until(t, !rest->ready);
+    assert_int_equal(primaries(t), 0);
+    struct command command = {.type = CMD_GROUP_SET, .time_ms = cluster_now_ms(rest->cluster)};
+    command.u.group_set.config = group_named("lonely", 9);
+    assert_err(cluster_propose(rest->cluster, &command, on_outcome, &outcome), E_STATE);
+}
+
+static void a_server_that_was_away_long_gets_a_snapshot(void **state)
+{
+    struct three *t = *state;
+    struct outcome outcome;
+    t->snapshot_entries = 40;
+    three_form(t);
+    ks_close(&t->ks[2]);
+    for (unsigned i = 0; i < 400; i++) {
+        struct command command = {.type = CMD_GROUP_SET, .time_ms = cluster_now_ms(t->ks[0].cluster)};
+        command.u.group_set.config = group_named("busy", 5);
+        command.u.group_set.config.tek_lifetime_s = 3600 + i;
+        outcome = (struct outcome){0};
+        assert_ok(cluster_propose(t->ks[0].cluster, &command, on_outcome, &outcome));
+        until(t, outcome.done);
+    }
+    struct cluster_status status;
+    cluster_status(t->ks[0].cluster, &status);
+    assert_true(status.snapshot_index > 300);
+    assert_ok(ks_open(&t->ks[2], NULL, NULL));
+    until(t, t->ks[2].ready && same_state(t));
+    cluster_status(t->ks[2].cluster, &status);
+    assert_true(status.snapshot_index > 300);
+    ks_close(&t->ks[2]); /* and it is on its disk */
+    assert_ok(ks_open(&t->ks[2], NULL, NULL));
+    until(t, t->ks[2].ready && same_state(t));
+}
+
+static void a_server_is_removed_unless_the_quorum_would_go(void **state)
+{
+    struct three *t = *state;
+    bool removed = false;
+    uint8_t id[NODE_ID_LEN];
+    three_form(t);
+    memcpy(id, cluster_node_id(t->ks[2].cluster), NODE_ID_LEN);
+    assert_err(cluster_node_remove(t->ks[0].cluster, cluster_node_id(t->ks[0].cluster), NULL, NULL), E_STATE);
+    assert_ok(cluster_node_remove(t->ks[0].cluster, id, on_token, &removed));
+    until(t, removed && voters(&t->ks[0]) == 2);
+    assert_null(ks_state_node(cluster_state(t->ks[0].cluster), id));
+    until(t, !t->ks[2].ready);
+    ks_close(&t->ks[2]);
+    ks_close(&t->ks[1]);
+    until(t, !t->ks[0].ready);
+}
+
+/* three_test [-v] [TEST]: with the events on standard error, only tests that match. */
+int main(int argc, char **argv)
+{
+    bool loud = argc > 1 && strcmp(argv[1], "-v") == 0;
+    if (loud && event_add_sink(event_sink_stderr, NULL) != E_OK)
+        return 1;
+    if (argc > 1 + loud)
+        cmocka_set_test_filter(argv[1 + loud]);
+#define THREE(test) cmocka_unit_test_setup_teardown(test, three_setup, three_teardown)
+    const struct CMUnitTest tests[] = {
+        THREE(three_servers_form_one_cluster_by_tokens),
+        THREE(a_token_serves_once),
+        THREE(a_wiped_server_founds_no_second_cluster),
+        THREE(a_follower_forwards_and_sees_its_result),
+        THREE(when_the_primary_dies_the_best_of_the_others_follows),
+        THREE(alone_nobody_commits_and_nobody_is_primary),
+        THREE(a_server_that_was_away_long_gets_a_snapshot),
+        THREE(a_server_is_removed_unless_the_quorum_would_go),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
