@@ -79,7 +79,7 @@ netlab_stop() {
     end=$((SECONDS + 10))
     while kill -0 "$pid" 2>/dev/null && ! grep -qs '^State:.Z' "/proc/$pid/status"; do
         [ $SECONDS -lt $end ] || { kill -KILL "$pid" 2>/dev/null; break; }
-        read -rt 0.05 <> <(:) || true
+        sleep 0.05
     done
     wait "$pid" 2>/dev/null || true
 }
@@ -100,7 +100,7 @@ netlab_wait() {
     shift
     until "$@" >/dev/null 2>&1; do
         [ $SECONDS -lt $end ] || return 1
-        read -rt 0.1 <> <(:) || true
+        sleep 0.1
     done
 }
 

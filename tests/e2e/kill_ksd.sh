@@ -28,9 +28,11 @@ for ((i = 1; i <= kills; i++)); do
     seq=$(seq_of); generation=$(generation_of); keys=$(spis)
     # A rekey is asked for, and the server dies within the moment in which it is made, committed, pushed and acknowledged.
     rekey > "$NETLAB_DIR/rekey.out" 2>&1 &
-    read -rt "0.$(printf %03d $((RANDOM % 700 + 1)))" <> <(:) || true
+    client=$!
+    # A moment drawn anew each time, not a wait for something: the loop goes through all stages of a rekey.
+    sleep "0.$(printf %03d $((RANDOM % 700 + 1)))"
     netlab_stop ksd1 KILL
-    wait $! 2>/dev/null
+    wait $client 2>/dev/null
     e2e_start_ksd
     e2e_ready || { echo "kill $i: not ready again"; stuck=$((stuck + 1)); break; }
     [ "$(members)" = "$before" ] || { echo "kill $i: members differ"; bad_members=$((bad_members + 1)); members; }

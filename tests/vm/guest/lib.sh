@@ -29,7 +29,7 @@ netlab_wait() {
     shift
     until "$@" > /dev/null 2>&1; do
         [ "$(uptime_s)" -lt "$end" ] || return 1
-        read -rt 0.2 <> <(:) || true
+        sleep 0.2
     done
 }
 
