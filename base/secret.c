@@ -5,17 +5,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 err_t secret_set(struct secret *out, struct bytes from)
 {
     if (from.len > SECRET_LEN_MAX)
@@ -81,7 +70,7 @@ err_t secret_harden_process(void)
 {
     struct rlimit no_core = {0, 0};
     err_t err = setrlimit(RLIMIT_CORE, &no_core) == 0 ? E_OK : E_PERMISSION;
-    if (SANITIZED)
+    if (QUORATE_SANITIZED)
         return err; /* the sanitizers trace the process and lock nothing well */
     /* A process that is not dumpable is not ptraceable either. */
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)

@@ -108,10 +108,12 @@ static err_t node_key_read(const char *file, uint8_t text[HEX_FILE_MAX + 1], siz
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return disk_err(errno);
-    struct stat st;
+    struct stat st = {0};
     err_t err = fstat(fd, &st) == 0 ? E_OK : E_IO;
+    /* A credential of systemd is root's, and an access list for us shows in the group's bits. */
+    mode_t others = st.st_uid == 0 && geteuid() != 0 ? 037 : 077;
     if (err == E_OK &&
-        (!S_ISREG(st.st_mode) || (st.st_mode & 077) != 0 || (st.st_uid != geteuid() && st.st_uid != 0)))
+        (!S_ISREG(st.st_mode) || (st.st_mode & others) != 0 || (st.st_uid != geteuid() && st.st_uid != 0)))
         err = E_PERMISSION;
     ssize_t got = err == E_OK ? pread(fd, text, HEX_FILE_MAX + 1, 0) : 0;
     close(fd);

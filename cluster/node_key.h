@@ -13,8 +13,8 @@
 /* DIR/node.id: 32 hex digits. Made if absent and first; else E_NOT_FOUND. E_CORRUPT. */
 err_t node_id_open(const char *dir, const struct disk *disk, const struct rng *rng, bool first,
                    uint8_t out[NODE_ID_LEN]) MUST_USE;
-/* 64 hex digits in a regular file of ours that nobody else may read (E_PERMISSION). Made if absent and first;
- * else E_NOT_FOUND. E_CORRUPT for other content. */
+/* 64 hex digits in a regular file that nobody else may read: ours, or root's with our group (E_PERMISSION).
+ * Made if absent and first; else E_NOT_FOUND. E_CORRUPT for other content. */
 err_t node_key_open(const char *file, const struct disk *disk, const struct rng *rng, bool first,
                     struct secret *out) MUST_USE;
 /* DIR/data.key. Made if absent and first; else E_NOT_FOUND. E_CORRUPT: damaged, or of another node or node

@@ -74,6 +74,9 @@ struct datapath_ops {
 /* The first member of every back end's struct. */
 struct datapath {
     const struct datapath_ops *ops;
+    /* Set before close: routes, rules and keys in the kernel stay for the agent that follows (an upgrade).
+     * For "user" there is nothing that could stay: its TUN device ends with it. */
+    bool keep;
 };
 
 /* A back end as configured. Needs CAP_NET_ADMIN and CAP_NET_RAW for "user". E_PERMISSION, E_NOT_FOUND (a

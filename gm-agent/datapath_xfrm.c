@@ -188,9 +188,9 @@ static const struct datapath_counter *xfrm_counters(const struct datapath *datap
 static void xfrm_close(struct datapath *datapath)
 {
     struct xfrm_datapath *dp = (struct xfrm_datapath *)datapath;
-    if (dp->applied || dp->taken_over)
+    if (!datapath->keep && (dp->applied || dp->taken_over))
         xfrm_kernel_clear(dp);
-    if (dp->route_made || dp->taken_over)
+    if (!datapath->keep && (dp->route_made || dp->taken_over))
         xfrm_anchor_remove(dp->route, &dp->site);
     xfrm_socket_close(dp->xfrm);
     xfrm_socket_close(dp->nft);

@@ -152,10 +152,10 @@ static void close_handle(uv_handle_t *handle, void *context)
 static void on_signal(uv_signal_t *signal, int number)
 {
     struct gm_loop *loop = signal->data;
-    (void)number;
     if (loop->stopping)
         return;
     loop->stopping = true;
+    loop->hands_over = number == SIGUSR2;
     sd_notify(0, "STOPPING=1");
     loop_step(loop, &(struct agent_event){.kind = AGENT_EVENT_STOP});
     uv_stop(&loop->uv);
@@ -213,14 +213,17 @@ err_t gm_loop_open(struct gm_loop **out, const struct gm_config *config, struct 
     uv_timer_init(&loop->uv, &loop->timer);
     uv_signal_init(&loop->uv, &loop->sigterm);
     uv_signal_init(&loop->uv, &loop->sigint);
-    loop->udp.data = loop->timer.data = loop->sigterm.data = loop->sigint.data = loop;
+    uv_signal_init(&loop->uv, &loop->sigusr2);
+    uv_timer_init(&loop->uv, &loop->watchdog);
+    loop->udp.data = loop->timer.data = loop->sigterm.data = loop->sigint.data = loop->sigusr2.data = loop;
     err_t err = open_udp(loop, why, why_size);
     if (err == E_OK)
         err = open_polls(loop, why, why_size);
     if (err == E_OK)
         err = loop_status_open(loop, why, why_size);
     if (err == E_OK && (uv_signal_start(&loop->sigterm, on_signal, SIGTERM) != 0 ||
-                        uv_signal_start(&loop->sigint, on_signal, SIGINT) != 0))
+                        uv_signal_start(&loop->sigint, on_signal, SIGINT) != 0 ||
+                        uv_signal_start(&loop->sigusr2, on_signal, SIGUSR2) != 0))
         err = fail(why, why_size, "signals", UV_EINVAL);
     if (err != E_OK) {
         gm_loop_free(loop);
@@ -230,11 +233,27 @@ err_t gm_loop_open(struct gm_loop **out, const struct gm_config *config, struct 
     return E_OK;
 }
 
-void gm_loop_run(struct gm_loop *loop)
+static void on_watchdog(uv_timer_t *timer)
+{
+    (void)timer;
+    sd_notify(0, "WATCHDOG=1");
+}
+
+/* Half of what systemd waits: a loop that stands still for the whole of it is restarted. */
+static void start_watchdog(struct gm_loop *loop)
+{
+    uint64_t limit_us = 0;
+    if (sd_watchdog_enabled(0, &limit_us) > 0)
+        uv_timer_start(&loop->watchdog, on_watchdog, 0, limit_us / 2000 + 1);
+}
+
+bool gm_loop_run(struct gm_loop *loop)
 {
     loop_step(loop, &(struct agent_event){.kind = AGENT_EVENT_START});
     sd_notify(0, "READY=1");
+    start_watchdog(loop);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
+    return loop->hands_over;
 }
 
 /* Jobs in the pool come back before the loop can be closed, so all that they touch lives until then. */

@@ -11,8 +11,8 @@ struct gm_loop;
  * E_NO_MEMORY; why names what and why (buffer of the caller). */
 err_t gm_loop_open(struct gm_loop **out, const struct gm_config *config, struct datapath *datapath, char *why,
                    size_t why_size) MUST_USE;
-/* Until SIGTERM or SIGINT. */
-void gm_loop_run(struct gm_loop *loop);
+/* Until SIGTERM, SIGINT or SIGUSR2. True: by SIGUSR2, so the data path is to be kept for the next agent. */
+bool gm_loop_run(struct gm_loop *loop);
 void gm_loop_free(struct gm_loop *loop); /* NULL is fine */
 
 #endif

@@ -36,12 +36,15 @@ struct gm_loop {
     uv_timer_t timer;
     uv_signal_t sigterm;
     uv_signal_t sigint;
+    uv_signal_t sigusr2;
+    uv_timer_t watchdog;
     uv_pipe_t status;
     uv_poll_t polls[DATAPATH_FD_MAX];
     int poll_fds[DATAPATH_FD_MAX];
     size_t poll_count;
     bool has_status;
     bool stopping;
+    bool hands_over;
     unsigned clients;
     uint8_t datagram[LOOP_DATAGRAM_MAX];
 };

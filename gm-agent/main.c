@@ -1,5 +1,4 @@
 /* main.c - gm-agent: the member daemon, and its questions to a running one. */
-#include <cap-ng.h>
 #include <getopt.h>
 #include <glob.h>
 #include <signal.h>
@@ -7,11 +6,17 @@
 #include <string.h>
 
 #include "base/event.h"
+#include "base/sandbox.h"
 #include "gm-agent/loop_uv.h"
 #include "gm-agent/status.h"
 #include "gm-agent/status_socket.h"
 
-enum { EXIT_FINE = 0, EXIT_RUNTIME = 1, EXIT_CONFIG = 2 };
+enum {
+    EXIT_FINE = 0,
+    EXIT_RUNTIME = 1,
+    EXIT_CONFIG = 2,
+    EXIT_HANDED_OVER = 75, /* SIGUSR2: start the next one at once (RestartForceExitStatus in the unit) */
+};
 
 #define DEFAULT_CONFIG "/etc/quorate/gm-agent.conf"
 #define DEFAULT_SOCKETS "/run/quorate/gm-*.sock"
@@ -87,15 +92,6 @@ static int ask(const char *socket_path, const char *config_path, int count, char
     return EXIT_RUNTIME;
 }
 
-/* What is left after all sockets are open: routes and rules change with the policy. */
-static bool drop_capabilities(enum gm_backend backend)
-{
-    capng_clear(CAPNG_SELECT_BOTH);
-    if (backend != GM_BACKEND_NONE)
-        capng_updatev(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN, CAP_NET_RAW, -1);
-    return capng_apply(CAPNG_SELECT_CAPS) == 0;
-}
-
 static int run(const struct gm_config *config)
 {
     char why_loop[256];
@@ -116,15 +112,20 @@ static int run(const struct gm_config *config)
         datapath->ops->close(datapath);
         return EXIT_RUNTIME;
     }
-    if (!drop_capabilities(config->datapath.backend))
-        event(DATAPATH_STATE, datapath->ops->name, "capabilities could not be dropped");
+    err =
+        sandbox_enter(config->datapath.backend == GM_BACKEND_NONE ? SANDBOX_MEMBER_NO_DATA : SANDBOX_MEMBER);
+    if (err != E_OK)
+        event(SANDBOX_OPEN, "gm-agent", err_text(err));
     event(STARTED, "gm-agent", QUORATE_VERSION, config->group_name);
     event(DATAPATH_STATE, datapath->ops->name, "ready, waiting for policy");
-    gm_loop_run(loop);
+    bool keep = gm_loop_run(loop);
     gm_loop_free(loop);
+    datapath->keep = keep;
     datapath->ops->close(datapath);
-    event(STOPPED, "gm-agent", "by signal; routes and rules removed");
-    return EXIT_FINE;
+    event(STOPPED, "gm-agent",
+          keep ? "by SIGUSR2; what the kernel holds is left to the next agent"
+               : "by signal; routes and rules removed");
+    return keep ? EXIT_HANDED_OVER : EXIT_FINE;
 }
 
 static int load_and_run(const char *path, bool only_check)

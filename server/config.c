@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cluster/cluster.h"
 
@@ -259,11 +260,22 @@ static err_t read_root(const struct conf_node *root, struct ksd_config *config, 
     return err;
 }
 
+/* Given by systemd (LoadCredential=node.key:...), or a file that ksd makes itself. */
+static void set_node_key_file(struct ksd_config *config)
+{
+    const char *dir = getenv("CREDENTIALS_DIRECTORY");
+    size_t size = sizeof(config->node_key_file);
+    if (dir != NULL && snprintf(config->node_key_file, size, "%s/node.key", dir) < (int)size &&
+        access(config->node_key_file, F_OK) == 0)
+        return;
+    snprintf(config->node_key_file, size, "/etc/quorate/node.key");
+}
+
 static void set_defaults(struct ksd_config *config, const char *path)
 {
     snprintf(config->path, sizeof(config->path), "%s", path);
     snprintf(config->data_dir, sizeof(config->data_dir), "/var/lib/quorate");
-    snprintf(config->node_key_file, sizeof(config->node_key_file), "/etc/quorate/node.key");
+    set_node_key_file(config);
     config->listen.port = GDOI_PORT;
     config->api = (struct endpoint){addr_v4(127, 0, 0, 1), API_PORT_DEFAULT};
     config->cluster.port = CLUSTER_PORT_DEFAULT;

@@ -14,15 +14,15 @@ static const char *const psk_names[] = {"peer", "secret", "secret_file", NULL};
 /* A file that others can read holds no secret: refused, not warned about. */
 static err_t open_private(const struct conf_node *node, const char *path, int *out, struct conf_error *error)
 {
-    struct stat st;
+    struct stat st = {0};
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return conf_fail(node, error, "psk.secret_file: cannot open \"%.120s\": %s", path, strerror(errno));
     const char *wrong = NULL;
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         wrong = "a regular file";
-    else if ((st.st_mode & 077) != 0)
-        wrong = "mode 0600 or stricter";
+    else if ((st.st_mode & (st.st_uid == 0 && geteuid() != 0 ? 037 : 077)) != 0)
+        wrong = "mode 0600 or stricter (0640 if it is root's and ksd is not)";
     else if (st.st_size > SECRET_FILE_MAX)
         wrong = "one line of at most 128 octets";
     if (wrong != NULL) {

@@ -5,21 +5,25 @@
 #include <syslog.h>
 
 #include "base/secret.h"
+#include "cluster/node_key.h"
 #include "server/loop_uv.h"
 
 enum { EXIT_GOOD = 0, EXIT_RUNTIME = 1, EXIT_CONFIG = 2 };
 
 static const char usage[] =
     "usage: ksd [-c FILE] [-t] [--syslog] [--join TOKEN]\n"
+    "       ksd --make-node-key FILE\n"
     "       ksd --version\n"
     "  -c, --config FILE  configuration (default /etc/quorate/ksd.conf)\n"
     "  -t, --test         check the configuration and exit\n"
     "  -j, --join TOKEN   first start: join the cluster at cluster.join of the configuration\n"
-    "      --syslog       log to syslog instead of standard error\n";
+    "      --syslog       log to syslog instead of standard error\n"
+    "      --make-node-key FILE  make the key that guards this server's data, if there is none yet\n";
 
 struct arguments {
     const char *config;
     const char *join;
+    const char *node_key;
     bool test;
     bool syslog;
     bool help;
@@ -32,6 +36,7 @@ static bool arguments_read(int argc, char **argv, struct arguments *out)
                                             {"test", no_argument, NULL, 't'},
                                             {"syslog", no_argument, NULL, 's'},
                                             {"join", required_argument, NULL, 'j'},
+                                            {"make-node-key", required_argument, NULL, 'k'},
                                             {"help", no_argument, NULL, 'h'},
                                             {"version", no_argument, NULL, 'V'},
                                             {NULL, 0, NULL, 0}};
@@ -44,6 +49,9 @@ static bool arguments_read(int argc, char **argv, struct arguments *out)
             break;
         case 'j':
             out->join = optarg;
+            break;
+        case 'k':
+            out->node_key = optarg;
             break;
         case 't':
             out->test = true;
@@ -118,6 +126,18 @@ static int serve(struct arguments *arguments, struct ksd_config *config, err_t l
     return err == E_OK ? EXIT_GOOD : EXIT_RUNTIME;
 }
 
+/* For the unit that runs before ksd: what systemd hands over as a credential must be there. */
+static int make_node_key(const char *file)
+{
+    struct secret key = {0};
+    err_t err = node_key_open(file, &disk_real, &rng_system, true, &key);
+    secret_close(&key);
+    if (err == E_OK)
+        return EXIT_GOOD;
+    fprintf(stderr, "ksd: %s: %s\n", file, err_text(err));
+    return EXIT_RUNTIME;
+}
+
 int main(int argc, char **argv)
 {
     struct arguments arguments;
@@ -132,6 +152,8 @@ int main(int argc, char **argv)
         fputs(arguments.help ? usage : "ksd " QUORATE_VERSION "\n", stdout);
         return EXIT_GOOD;
     }
+    if (arguments.node_key != NULL)
+        return make_node_key(arguments.node_key);
     if (read_config(arguments.config, &config, &error) != E_OK) {
         fprintf(stderr, "%s:%u: %s\n", error.file, error.line, error.message);
         return EXIT_CONFIG;

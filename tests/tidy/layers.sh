@@ -29,6 +29,8 @@ uv.h           *loop_uv* *crypto_pool* *wal_uv* *raft_transport* server/*_uv* gm
 uv/            *loop_uv* *crypto_pool* *wal_uv* *raft_transport* server/*_uv* gm-agent/*_uv*
 microhttpd.h   api/http_server*
 libconfig.h    base/conf*
+cap-ng.h       base/sandbox*
+seccomp.h      base/sandbox*
 curl/          api/cli/*
 '
 

@@ -45,6 +45,19 @@ check "it took over what was there" log_at_least gm1 'taken over' 1
 netlab_wait 30 ping_ended kill12
 check "no packet lost while the agent was killed" ping_lost_none kill12
 
+# An upgrade: the old agent leaves what the kernel holds to the new one.
+before=$(sends_on)
+check "the key that sends changes again" netlab_wait 20 sends_on_another
+ping_start hand12 1 2 400 0.02
+netlab_stop gm1 USR2
+check "after SIGUSR2 the keys are still in the kernel" test -n "$(sends_on)"
+check "and that is said" log_at_least gm1 'left to the next agent' 1
+start_gm 1
+check "the new agent registers" netlab_wait 20 bash -c ". /suite/lib.sh; [ \$(grep -c GM_REGS_COMPL $NETLAB_DIR/gm1.log) -ge 3 ]"
+check "it took over what was left" log_at_least gm1 'taken over' 2
+netlab_wait 30 ping_ended hand12
+check "no packet lost over the upgrade" ping_lost_none hand12
+
 netlab_stop wire
 echo "ESP packets of 1 to 2: $(esp_packets wire 1 2), of 3 to 1: $(esp_packets wire 3 1); in clear: $(clear_packets wire)"
 check "ESP carries the hosts' addresses" [ "$(esp_packets wire 1 2)" -gt 1000 ]
