@@ -132,6 +132,54 @@ static void decode_push_done(struct reader *r, struct cmd_push_done *out)
     out->silent_count = count;
 }
 
+static void encode_runway(struct writer *w, const struct cmd_runway_set *c)
+{
+    write_u32(w, c->group_id);
+    write_u32(w, c->epoch);
+    write_u32(w, c->generation);
+    write_u32(w, c->policy_version);
+    write_u8(w, (uint8_t)c->count);
+    for (size_t i = 0; i < c->count; i++)
+        tek_record_encode(w, &c->teks[i]);
+}
+
+static void decode_runway(struct reader *r, struct cmd_runway_set *out)
+{
+    out->group_id = read_u32(r);
+    out->epoch = read_u32(r);
+    out->generation = read_u32(r);
+    out->policy_version = read_u32(r);
+    out->count = enum_decode(r, RUNWAY_MAX);
+    for (size_t i = 0; i < out->count; i++)
+        tek_record_decode(r, &out->teks[i]);
+}
+
+static void encode_served(struct writer *w, const struct cmd_member_served *c)
+{
+    write_u32(w, c->group_id);
+    identity_encode(w, &c->identity);
+    endpoint_encode(w, &c->endpoint);
+    write_bytes(w, BYTES_OF(c->key_server));
+    write_u64(w, c->served_ms);
+}
+
+static void decode_served(struct reader *r, struct cmd_member_served *out)
+{
+    out->group_id = read_u32(r);
+    identity_decode(r, &out->identity);
+    endpoint_decode(r, &out->endpoint);
+    read_into(r, out->key_server, sizeof(out->key_server));
+    out->served_ms = read_u64(r);
+}
+
+/* An older command ends behind the configuration: it knew no runway. */
+static void decode_group_set(struct reader *r, struct cmd_group_set *out)
+{
+    group_config_decode(r, &out->config);
+    if (r->err == E_OK && reader_left(r) > 0)
+        out->config.runway = enum_decode(r, RUNWAY_MAX);
+}
+
 /* Rows inside commands carry their length, as they have a format version of their own. */
 static void encode_node(struct writer *w, const struct node_record *node)
 {
@@ -184,6 +232,12 @@ static void encode_cluster_fields(struct writer *w, const struct command *c)
         write_bytes(w, BYTES_OF(c->u.join_token_used.request_mac));
         encode_node(w, &c->u.join_token_used.node);
         return;
+    case CMD_RUNWAY_SET:
+        encode_runway(w, &c->u.runway_set);
+        return;
+    case CMD_MEMBER_SERVED:
+        encode_served(w, &c->u.member_served);
+        return;
     default:
         writer_fail(w, E_RANGE);
     }
@@ -210,6 +264,12 @@ static void decode_cluster_fields(struct reader *r, struct command *out)
         read_into(r, out->u.join_token_used.request_mac, JOIN_MAC_LEN);
         decode_node(r, &out->u.join_token_used.node);
         return;
+    case CMD_RUNWAY_SET:
+        decode_runway(r, &out->u.runway_set);
+        return;
+    case CMD_MEMBER_SERVED:
+        decode_served(r, &out->u.member_served);
+        return;
     default:
         reader_fail(r, E_RANGE);
     }
@@ -227,6 +287,7 @@ static void encode_fields(struct writer *w, const struct command *c)
         return;
     case CMD_GROUP_SET:
         group_config_encode(w, &c->u.group_set.config);
+        write_u8(w, c->u.group_set.config.runway);
         return;
     case CMD_GROUP_DELETE:
         name_encode(w, c->u.group_delete.name, sizeof(c->u.group_delete.name));
@@ -270,7 +331,7 @@ static void decode_fields(struct reader *r, struct command *out)
         read_into(r, out->u.elect.primary_id, NODE_ID_LEN);
         return;
     case CMD_GROUP_SET:
-        group_config_decode(r, &out->u.group_set.config);
+        decode_group_set(r, &out->u.group_set);
         return;
     case CMD_GROUP_DELETE:
         name_decode(r, out->u.group_delete.name, sizeof(out->u.group_delete.name));

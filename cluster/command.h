@@ -77,6 +77,23 @@ struct cmd_push_done {
     size_t silent_count;
 };
 
+struct cmd_runway_set {
+    uint32_t group_id;
+    uint32_t epoch;          /* of the primary that made it; other: E_STALE */
+    uint32_t generation;     /* of the group's keys then; other: E_STALE */
+    uint32_t policy_version; /* other: E_STALE */
+    struct tek_record teks[RUNWAY_MAX]; /* all of it: those that stay, then the new ones */
+    size_t count;
+};
+/* Counter modes: E_UNSUPPORTED, they are not served without a quorum. */
+struct cmd_member_served {
+    uint32_t group_id;
+    struct identity identity;
+    struct endpoint endpoint;
+    uint8_t key_server[NODE_ID_LEN];
+    uint64_t served_ms; /* cluster time there; a later registration elsewhere stands: E_STALE */
+};
+
 struct cmd_node_set {
     struct node_record node; /* changed_ms and request are set by apply */
 };
@@ -115,6 +132,8 @@ struct command {
         struct cmd_ca_set ca_set;
         struct cmd_join_token_set join_token_set;
         struct cmd_join_token_used join_token_used;
+        struct cmd_runway_set runway_set;
+        struct cmd_member_served member_served;
     } u;
 };
 

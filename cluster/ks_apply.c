@@ -118,6 +118,7 @@ err_t ks_apply_group_set(struct ks_apply *a, const struct cmd_group_set *c)
     a->state->cluster.next_group_id++;
     group->record.config = *config;
     group->record.policy_version = group->record.told_version = 1;
+    group->record.pseudotime_base_ms = a->now_ms;
     a->result->created = a->result->changed = true;
     a->result->group = group;
     a->result->group_id = group->record.id;
@@ -204,6 +205,11 @@ static err_t dispatch(struct ks_apply *a, const struct command *command)
     case CMD_JOIN_TOKEN_USED:
         result->err = ks_apply_token_used(a, &command->u.join_token_used);
         return E_OK;
+    case CMD_RUNWAY_SET:
+        ks_apply_runway_set(a, &command->u.runway_set);
+        return E_OK;
+    case CMD_MEMBER_SERVED:
+        return ks_apply_member_served(a, &command->u.member_served);
     }
     return E_CORRUPT; /* a command of a newer version: this node cannot go on */
 }

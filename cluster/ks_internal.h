@@ -48,6 +48,22 @@ err_t ks_load_node(struct ks_state *state, const struct node_record *node) MUST_
 err_t ks_load_token(struct ks_state *state, const struct join_record *token) MUST_USE;
 err_t ks_apply_push_done(struct ks_apply *a, const struct cmd_push_done *c) MUST_USE;
 
+void ks_apply_runway_set(struct ks_apply *a, const struct cmd_runway_set *c);
+err_t ks_apply_member_served(struct ks_apply *a, const struct cmd_member_served *c) MUST_USE;
+/* Seconds until end_ms, at least 1: a key that is told is live, and a lifetime of 0 means something else on the wire. */
+uint32_t ks_left_s(uint64_t end_ms, uint64_t now_ms);
+/* A record as clear key, its lifetime what is left of it. The caller wipes out. */
+err_t ks_tek_open(const struct ks_state *state, const struct ks_group *group, const struct tek_record *record,
+                  const struct wrap_key *wrap, uint64_t now_ms, struct tek *out) MUST_USE;
+/* A rekey's TEK: is it the one that the runway has under this SPI, if it has one? Then, that it was used: it and those before it
+ * leave the runway; all do if it is none of them. */
+bool ks_runway_allows(const struct group_record *record, const struct tek_record *tek);
+void ks_runway_used(struct group_record *record, const struct tek_record *tek);
+/* A fresh TEK for the group's configuration, clear and as a record (created_ms and generation 0); SPI of no other key of
+ * the state. E_CRYPTO, E_UNSUPPORTED. The caller wipes clear. */
+err_t ks_tek_draw(const struct ks_state *state, const struct ks_group *group, const struct wrap_key *wrap, const struct rng *rng,
+                  struct tek_record *record, struct tek *clear) MUST_USE;
+
 /* When a key is no longer accepted: its lifetime is over, and for a TEK the deactivation delay too. */
 uint64_t kek_end_ms(const struct kek_record *kek);
 uint64_t tek_end_ms(const struct tek_record *tek);

@@ -126,3 +126,53 @@ void ks_apply_member_removed(struct ks_apply *a, const struct cmd_member_removed
     a->result->removed = 1;
     free(member);
 }
+
+static err_t served_fits(const struct ks_group *group, const struct ks_member *member,
+                         const struct cmd_member_served *c)
+{
+    const struct group_record *r = &group->record;
+    if (!r->has_kek || r->config.sid_bits != 0)
+        return r->has_kek ? E_UNSUPPORTED : E_STATE;
+    if (member != NULL && member->record.last_ms >= c->served_ms)
+        return E_STALE; /* it has come to somebody with a quorum since */
+    if (member == NULL && group->members.count >= group->members.max)
+        return E_FULL;
+    return ks_group_allows(group, &c->identity,
+                           &c->endpoint.addr); /* as it is now: a revoked one stays out */
+}
+
+/* Its keys were committed long before; only that it is there is news. A push that is going on is for it too.
+ */
+err_t ks_apply_member_served(struct ks_apply *a, const struct cmd_member_served *c)
+{
+    struct apply_result *result = a->result;
+    struct ks_group *group = ks_group_at(a->state, c->group_id);
+    if (group == NULL) {
+        result->err = E_UNKNOWN_GROUP;
+        return E_OK;
+    }
+    struct row_key key = member_row_key(c->group_id, &c->identity);
+    struct ks_member *member = map_find(&group->members, row_key_bytes(&key));
+    result->group = group;
+    result->group_id = c->group_id;
+    result->err = served_fits(group, member, c);
+    if (result->err != E_OK)
+        return E_OK;
+    result->created = member == NULL;
+    if (member == NULL) {
+        err_t err = member_add(group, &c->identity, &member);
+        if (err != E_OK)
+            return err;
+        member->record.first_ms = c->served_ms;
+    }
+    struct member_record *r = &member->record;
+    r->endpoint = c->endpoint;
+    memcpy(r->key_server, c->key_server, NODE_ID_LEN);
+    r->last_ms = c->served_ms;
+    r->registrations++;
+    r->seq_base = group->record.seq - (group->pushing ? 1 : 0);
+    r->missed_in_row = 0;
+    result->member = member;
+    ks_put_member(a, member);
+    return E_OK;
+}

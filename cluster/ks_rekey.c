@@ -33,7 +33,7 @@ static err_t rekey_fits(const struct ks_apply *a, const struct ks_group *group, 
         if (r->teks[i].spi == c->tek.spi)
             return E_EXISTS;
     }
-    return E_OK;
+    return ks_runway_allows(r, &c->tek) ? E_OK : E_EXISTS;
 }
 
 static void drop_tek(struct group_record *r, size_t i)
@@ -102,6 +102,7 @@ err_t ks_apply_rekey(struct ks_apply *a, const struct cmd_rekey *c)
         r->sid_epoch++;
         r->next_sid = 0;
     }
+    ks_runway_used(r, &c->tek);
     add_tek(r, &c->tek, a->now_ms);
     if (c->has_kek) {
         r->has_previous_kek = r->has_kek;

@@ -45,6 +45,14 @@ struct ks_state {
     uint64_t map_seed[2];
 };
 
+/* What a server reaches of the cluster. */
+enum ks_contact {
+    CONTACT_NONE,     /* not started, or has never had a leader: it serves nobody */
+    CONTACT_WHOLE,    /* all of it */
+    CONTACT_SPLIT,    /* the quorum, but not every server */
+    CONTACT_MINORITY, /* it had the quorum and lost it: committed keys are all it has */
+};
+
 /* What a proposer wants to know of its command. */
 struct apply_result {
     err_t err; /* E_OK, or why the command was refused (deterministically, on every node) */
@@ -90,6 +98,11 @@ err_t ks_state_hash(const struct ks_state *state, uint8_t out[32]) MUST_USE;
  * live, E_STATE before the first keys. */
 err_t ks_group_policy(const struct ks_state *state, const struct ks_group *group, const struct wrap_key *wrap,
                       const struct ks_member *member, uint64_t now_ms, struct group_policy *out) MUST_USE;
+/* The same for a server in that contact: the minority also tells keys of the runway whose start has come (and an ended KEK not), and
+ * in a split the newest key takes over late (ks_runway.h). E_NO_QUORUM: a counter mode, in the minority. */
+err_t ks_group_policy_in(const struct ks_state *state, const struct ks_group *group, const struct wrap_key *wrap,
+                         const struct ks_member *member, enum ks_contact contact, uint64_t now_ms,
+                         struct group_policy *out) MUST_USE;
 /* A KEK record as clear kek (for ACK keys). */
 err_t ks_kek_open(const struct ks_state *state, const struct ks_group *group, const struct kek_record *record,
                   const struct wrap_key *wrap, uint64_t now_ms, struct kek *out) MUST_USE;

@@ -2,12 +2,10 @@
 #include <string.h>
 
 #include "cluster/ks_internal.h"
+#include "cluster/ks_runway.h"
 #include "cluster/rekey_plan.h"
 
-enum {
-    TEK_SPI_FIRST = 256, /* 0..255 are reserved (RFC 4303 2.1) */
-    SPI_TRIES = 16,
-};
+enum { SPI_TRIES = 16 };
 
 struct draw {
     const struct ks_state *state;
@@ -35,33 +33,6 @@ static err_t draw_kek_spi(const struct draw *d, uint8_t out[KEK_SPI_LEN])
         if (err != E_OK)
             return err;
         if (memcmp(out, zero, NON_ESP_MARKER_LEN) != 0 && memcmp(out + COOKIE_LEN, zero, COOKIE_LEN) != 0)
-            return E_OK;
-    }
-    return E_CRYPTO;
-}
-
-static bool spi_in_use(const struct ks_state *state, uint32_t spi)
-{
-    for (size_t i = 0; i < state->group_count; i++) {
-        const struct group_record *r = &state->groups[i]->record;
-        for (size_t k = 0; k < r->tek_count; k++) {
-            if (r->teks[k].spi == spi)
-                return true;
-        }
-    }
-    return false;
-}
-
-static err_t draw_tek_spi(const struct draw *d, uint32_t *out)
-{
-    for (int i = 0; i < SPI_TRIES; i++) {
-        uint8_t raw[TEK_SPI_LEN];
-        err_t err = rng_fill(d->rng, raw, sizeof(raw));
-        if (err != E_OK)
-            return err;
-        struct reader r = reader_over(BYTES_OF(raw));
-        *out = read_u32(&r);
-        if (*out >= TEK_SPI_FIRST && !spi_in_use(d->state, *out))
             return E_OK;
     }
     return E_CRYPTO;
@@ -108,49 +79,28 @@ static err_t make_kek(const struct draw *d, struct rekey_draft *draft)
     return keywrap_seal(d->wrap, d->rng, name, secret_view(&kek->iv_key), &record->iv_key);
 }
 
-static err_t wrap_tek(const struct draw *d, const struct tek *tek, struct tek_record *record)
-{
-    uint8_t name[TEK_SPI_LEN], context[WRAP_CONTEXT_MAX];
-    struct writer w = writer_over(name, sizeof(name));
-    write_u32(&w, tek->spi);
-    uint32_t id = d->group->record.id;
-    err_t err =
-        keywrap_seal(d->wrap, d->rng, wrap_context(d->state, id, WRAP_TEK_KEY, writer_bytes(&w), context),
-                     secret_view(&tek->key), &record->key);
-    if (err != E_OK || tek->integrity.len == 0)
-        return err;
-    return keywrap_seal(d->wrap, d->rng,
-                        wrap_context(d->state, id, WRAP_TEK_INTEGRITY, writer_bytes(&w), context),
-                        secret_view(&tek->integrity), &record->integrity);
-}
-
-static err_t make_tek(const struct draw *d, struct rekey_draft *draft)
+/* Takes the key from the runway when it has one for now; else a fresh one. */
+static err_t make_tek(const struct draw *d, struct rekey_draft *draft, bool split)
 {
     const struct group_record *group = &d->group->record;
     struct tek_record *record = &draft->command.tek;
     struct tek *tek = &draft->policy.teks[0];
-    *record = (struct tek_record){
-        .generation = draft->command.generation,
-        .suite = group->config.suite,
-        .sid_epoch = group->sid_epoch + (draft->command.sid_reset ? 1 : 0),
-        .sid_bits = group->config.sid_bits,
-        .created_ms = d->now_ms,
-        .lifetime_s = group->config.tek_lifetime_s,
-    };
-    *tek = (struct tek){.suite = record->suite, .lifetime_s = record->lifetime_s};
-    if (esp_key_len(&record->suite) == 0)
-        return E_UNSUPPORTED;
-    err_t err = draw_tek_spi(d, &record->spi);
-    if (err == E_OK)
-        err = draw_secret(d, esp_key_len(&record->suite), &tek->key);
-    if (err == E_OK)
-        err = draw_secret(d, esp_integrity_len(&record->suite), &tek->integrity);
-    if (err != E_OK)
+    uint64_t created_ms = d->now_ms;
+    const struct tek_record *ahead =
+        draft->command.sid_reset ? NULL : ks_runway_take(group, d->now_ms, split, &created_ms);
+    err_t err;
+    if (ahead != NULL)
+        *record = *ahead;
+    else if ((err = ks_tek_draw(d->state, d->group, d->wrap, d->rng, record, tek)) != E_OK)
         return err;
-    tek->spi = record->spi;
+    record->generation = draft->command.generation;
+    record->sid_epoch = group->sid_epoch + (draft->command.sid_reset ? 1 : 0);
+    record->created_ms = created_ms;
+    if (ahead != NULL && (err = ks_tek_open(d->state, d->group, record, d->wrap, d->now_ms, tek)) != E_OK)
+        return err;
     draft->command.has_tek = true;
     draft->policy.tek_count = 1;
-    return wrap_tek(d, tek, record);
+    return E_OK;
 }
 
 static bool kek_terms_differ(const struct group_record *r)
@@ -159,14 +109,18 @@ static bool kek_terms_differ(const struct group_record *r)
            r->kek.ack != r->config.ack;
 }
 
-static void fill_terms(const struct group_config *config, struct rekey_draft *draft)
+static void fill_terms(const struct draw *d, bool split, struct rekey_draft *draft)
 {
+    const struct group_record *r = &d->group->record;
+    const struct group_config *config = &r->config;
     struct group_policy *policy = &draft->policy;
     policy->rekey_src = (struct endpoint){config->server_addr, GDOI_PORT};
     policy->rekey_dst = (struct endpoint){.addr.family = config->server_addr.family, .port = GDOI_PORT};
-    policy->has_delays = config->activation_s != 0 || config->deactivation_s != 0;
-    policy->activation_s = config->activation_s;
-    policy->deactivation_s = config->deactivation_s;
+    uint64_t old_end_ms = r->tek_count > 0 ? tek_end_ms(&r->teks[r->tek_count - 1]) : 0;
+    policy->activation_s = ks_activation_s(config, old_end_ms, d->now_ms, split);
+    policy->deactivation_s =
+        policy->activation_s > config->deactivation_s ? policy->activation_s : config->deactivation_s;
+    policy->has_delays = policy->activation_s != 0 || policy->deactivation_s != 0;
     policy->selector_count = config->selector_count;
     memcpy(policy->selectors, config->selectors, config->selector_count * sizeof(config->selectors[0]));
     policy->sid_bits = config->sid_bits;
@@ -186,13 +140,13 @@ static err_t fill(const struct draw *d, const struct rekey_due *due, struct reke
         .kind = due->kind,
         .sid_reset = due->sid_reset,
     };
-    fill_terms(&r->config, draft);
+    fill_terms(d, due->split, draft);
     err_t err = E_OK;
     if (due->kind == REKEY_INITIAL || due->kind == REKEY_KEK ||
         (due->kind == REKEY_POLICY && kek_terms_differ(r)))
         err = make_kek(d, draft);
     if (err == E_OK)
-        err = make_tek(d, draft);
+        err = make_tek(d, draft, due->split);
     if (err != E_OK || !draft->needs_push)
         return err;
     memcpy(draft->command.kek_spi, r->kek.spi, KEK_SPI_LEN);

@@ -17,6 +17,11 @@ static uint32_t lead(const struct group_config *config, uint32_t base_s, uint32_
     return lead_s < lifetime_s / 2 ? (uint32_t)lead_s : lifetime_s / 2;
 }
 
+uint32_t tek_renewal_s(const struct group_config *config, uint32_t lifetime_s)
+{
+    return lead(config, TEK_LEAD_S, lifetime_s);
+}
+
 uint32_t tek_lead_s(const struct group_config *config)
 {
     return lead(config, TEK_LEAD_S, config->tek_lifetime_s);

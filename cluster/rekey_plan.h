@@ -13,6 +13,7 @@ struct rekey_due {
     uint32_t group_id;
     enum rekey_kind kind;
     bool sid_reset; /* counter-mode SIDs are running out */
+    bool split;     /* other servers are out of reach: the new key takes over late (ks_runway.h) */
 };
 
 /* Fills due (at most max) and *next_ms (cluster time of the next look; UINT64_MAX: none). Groups that are pushing are left out. */
@@ -20,6 +21,8 @@ size_t rekey_plan(const struct ks_state *state, uint64_t now_ms, struct rekey_du
 /* Seconds before the end of a TEK / KEK at which it is renewed. */
 uint32_t tek_lead_s(const struct group_config *config);
 uint32_t kek_lead_s(const struct group_config *config);
+/* The same for a TEK that was told with that lifetime. */
+uint32_t tek_renewal_s(const struct group_config *config, uint32_t lifetime_s);
 
 /* A rekey being made: draws and wraps keys on the loop (draft), signs in the pool (seal), then becomes a command. Holds clear
  * keys: close wipes. Nothing here has left the server; a draft that went stale is thrown away. */

@@ -18,6 +18,7 @@ enum {
     RETRANSMIT_MAX_S = 60,
     RETRANSMIT_COUNT_MAX = 10,
     DELAY_MAX_S = 3600, /* ATD and DTD */
+    RUNWAY_DEFAULT = 2, /* TEKs committed ahead of their time */
     HALF_OPEN_DEFAULT = 1024,
     HALF_OPEN_LIMIT = 65536,
     RATE_DEFAULT = 20,

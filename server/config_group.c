@@ -9,7 +9,7 @@
 static const char *const group_names[] = {"name",   "identity", "server_address",  "kek",     "tek", "rekey",
                                           "policy", "members",  "short_lifetimes", "dialect", NULL};
 static const char *const kek_names[] = {"cipher", "lifetime_s", "hash", "ack", NULL};
-static const char *const tek_names[] = {"transform", "lifetime_s", "sid_bits", NULL};
+static const char *const tek_names[] = {"transform", "lifetime_s", "sid_bits", "runway", NULL};
 static const char *const rekey_names[] = {"retransmit_s", "retransmit_count", "activation_s",
                                           "deactivation_s", NULL};
 static const char *const selector_names[] = {"src", "dst", "protocol", "src_port", "dst_port", NULL};
@@ -117,7 +117,7 @@ static err_t read_tek(const struct conf_node *group, uint32_t life_min, struct g
 {
     const struct conf_node *node = NULL;
     unsigned transform = 2;
-    uint32_t sid_bits = 0;
+    uint32_t sid_bits = 0, runway = out->runway;
     err_t err = conf_group(group, "tek", &node, error);
     if (err == E_OK && node != NULL)
         err = conf_only(node, tek_names, error);
@@ -127,8 +127,11 @@ static err_t read_tek(const struct conf_node *group, uint32_t life_min, struct g
         err = conf_u32(node, "lifetime_s", false, life_min, LIFETIME_MAX_S, &out->tek_lifetime_s, error);
     if (err == E_OK)
         err = conf_u32(node, "sid_bits", false, 0, 16, &sid_bits, error);
+    if (err == E_OK)
+        err = conf_u32(node, "runway", false, 0, RUNWAY_MAX, &runway, error);
     if (err != E_OK)
         return err;
+    out->runway = (uint8_t)runway;
     out->suite = transforms[transform];
     out->sid_bits = (uint16_t)sid_bits;
     bool counter_mode = out->suite.transform != ESP_AES_CBC;
@@ -325,6 +328,7 @@ err_t config_group_read(const struct conf_node *node, enum sign_alg sign_alg, st
 {
     *out = (struct group_config){.kek_lifetime_s = 86400,
                                  .tek_lifetime_s = 3600,
+                                 .runway = RUNWAY_DEFAULT,
                                  .retransmit_s = 10,
                                  .retransmit_count = 2,
                                  .activation_s = 10,

@@ -27,6 +27,7 @@ enum {
 struct group_work {
     uint32_t group_id; /* 0: free */
     bool drafting;     /* a rekey is being made, sealed or committed */
+    bool runway_making; /* RUNWAY_SET is on its way: no rekey is drafted meanwhile, nor the other way round */
     bool key_missing;  /* KS_NO_RSA_KEYS was written */
     uint64_t retry_ms; /* monotonic: no new draft before */
     struct push_run *push;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/ks_runway.h"
 #include "server/core_parts.h"
 
 struct group_work *group_work_find(struct core *core, uint32_t group_id)
@@ -149,6 +150,58 @@ static void draft_begin(struct core *core, struct group_work *work, const struct
     }
 }
 
+/* Committed, refused or lost: the next tick looks again. */
+static void on_runway_done(void *context, const struct apply_result *result)
+{
+    struct proposed *proposed = context;
+    struct core *core = proposed->core;
+    struct group_work *work = group_work_find(core, proposed->group_id);
+    free(proposed);
+    core_soon(core);
+    if (work == NULL)
+        return;
+    work->runway_making = false;
+    if (result->err != E_OK)
+        work->retry_ms = clock_mono_ms(core->clock) + DRAFT_RETRY_MS;
+}
+
+/* The keys ahead are committed by a command of their own, behind the rekey that used one: they are in
+ * nobody's way there. */
+static void runway_begin(struct core *core, struct group_work *work)
+{
+    struct command command;
+    struct proposed *proposed = malloc(sizeof(*proposed));
+    err_t err = proposed != NULL ? E_OK : E_NO_MEMORY;
+    if (err == E_OK) {
+        *proposed = (struct proposed){core, work->group_id};
+        err = ks_runway_make(core_state(core), work->group_id, core->ports.wrap_key(core->ports.context),
+                             core->rng, core_cluster_now(core), &command);
+    }
+    work->runway_making = true;
+    if (err == E_OK)
+        err = core->ports.propose(core->ports.context, &command, on_runway_done, proposed);
+    if (err == E_OK)
+        return;
+    free(proposed);
+    work->runway_making = false;
+    work->retry_ms = core->now_ms + DRAFT_RETRY_MS;
+}
+
+static void start_runways(struct core *core, uint64_t *next_ms)
+{
+    const struct ks_state *state = core_state(core);
+    for (size_t i = 0; i < state->group_count; i++) {
+        const struct group_record *record = &state->groups[i]->record;
+        struct group_work *work = ks_runway_due(record) ? group_work_of(core, record->id) : NULL;
+        if (work == NULL || work->drafting || work->runway_making)
+            continue;
+        if (core->now_ms >= work->retry_ms)
+            runway_begin(core, work);
+        else if (work->retry_ms < *next_ms)
+            *next_ms = work->retry_ms;
+    }
+}
+
 void rekey_engine_job_done(struct core *core, struct job *job)
 {
     struct group_work *work = group_work_find(core, job->draft->command.group_id);
@@ -202,7 +255,7 @@ static void start_due(struct core *core, uint64_t *next_ms)
         *next_ms = core->now_ms + (plan_next_ms - cluster_ms);
     for (size_t i = 0; i < count; i++) {
         struct group_work *work = group_work_of(core, due[i].group_id);
-        if (work == NULL || work->drafting)
+        if (work == NULL || work->drafting || work->runway_making)
             continue;
         if (core->now_ms >= work->retry_ms)
             draft_begin(core, work, &due[i]);
@@ -231,6 +284,7 @@ void rekey_engine_tick(struct core *core, uint64_t *next_ms)
     }
     take_over(core);
     start_due(core, next_ms);
+    start_runways(core, next_ms);
 }
 
 void rekey_engine_applied(struct core *core, const struct command *command, const struct apply_result *result)
@@ -275,7 +329,7 @@ err_t core_rekey(struct core *core, const char *name, core_rekey_fn done, void *
     if (!core->ports.is_primary(core->ports.context))
         return E_NOT_PRIMARY;
     struct group_work *work = group_work_of(core, group->record.id);
-    if (work == NULL || work->drafting || group->pushing || work->asked != NULL)
+    if (work == NULL || work->drafting || work->runway_making || group->pushing || work->asked != NULL)
         return E_AGAIN;
     if (!group->record.has_kek)
         return E_STATE;

@@ -2,6 +2,8 @@
 
 #include "storage/record_part.h"
 
+enum { GROUP_RECORD_VERSION = 2 }; /* 1: without runway and pseudotime base */
+
 static struct reader row_reader(struct bytes row)
 {
     struct reader r = reader_over(row);
@@ -11,9 +13,27 @@ static struct reader row_reader(struct bytes row)
     return r;
 }
 
+static void encode_runway(struct writer *w, const struct group_record *r)
+{
+    write_u64(w, r->pseudotime_base_ms);
+    write_u8(w, r->config.runway);
+    write_u8(w, (uint8_t)r->runway_count);
+    for (size_t i = 0; i < r->runway_count; i++)
+        tek_record_encode(w, &r->runway[i]);
+}
+
+static void decode_runway(struct reader *r, struct group_record *out)
+{
+    out->pseudotime_base_ms = read_u64(r);
+    out->config.runway = enum_decode(r, RUNWAY_MAX);
+    out->runway_count = enum_decode(r, RUNWAY_MAX);
+    for (size_t i = 0; i < out->runway_count; i++)
+        tek_record_decode(r, &out->runway[i]);
+}
+
 void group_record_encode(struct writer *w, const struct group_record *r)
 {
-    write_u8(w, RECORD_VERSION);
+    write_u8(w, GROUP_RECORD_VERSION);
     write_u32(w, r->id);
     write_u32(w, r->policy_version);
     write_u32(w, r->told_version);
@@ -32,12 +52,16 @@ void group_record_encode(struct writer *w, const struct group_record *r)
     write_u32(w, r->next_sid);
     write_u32(w, r->sid_epoch);
     write_u64(w, r->rekeys_sent);
+    encode_runway(w, r);
 }
 
 err_t group_record_decode(struct group_record *out, struct bytes row)
 {
     *out = (struct group_record){0};
-    struct reader r = row_reader(row);
+    struct reader r = reader_over(row);
+    uint8_t version = read_u8(&r);
+    if (r.err == E_OK && version != RECORD_VERSION && version != GROUP_RECORD_VERSION)
+        reader_fail(&r, E_BAD_VERSION);
     out->id = read_u32(&r);
     out->policy_version = read_u32(&r);
     out->told_version = read_u32(&r);
@@ -56,6 +80,8 @@ err_t group_record_decode(struct group_record *out, struct bytes row)
     out->next_sid = read_u32(&r);
     out->sid_epoch = read_u32(&r);
     out->rekeys_sent = read_u64(&r);
+    if (version == GROUP_RECORD_VERSION)
+        decode_runway(&r, out);
     return reader_end(&r);
 }
 

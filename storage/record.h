@@ -18,6 +18,7 @@ enum {
     GROUP_TEK_MAX = POLICY_TEK_MAX,
     GROUP_MEMBER_MAX = 16384,
     PSK_MAX = 16384,
+    RUNWAY_MAX = 4,               /* TEKs committed ahead of their time, per group */
     REKEY_HISTORY_MAX = 64,       /* finished rekeys kept per group */
     MEMBER_SEQ_SHOWN = 4,         /* last sequence numbers shown per member, as on IOS */
     MEMBER_SID_MAX = POLICY_SID_MAX,
@@ -53,6 +54,7 @@ struct group_config {
     uint16_t activation_s;         /* ATD */
     uint16_t deactivation_s;       /* DTD >= ATD */
     uint16_t sid_bits;             /* 0 unless the suite is a counter mode: 8, 12, 16 */
+    uint8_t runway;                /* TEKs committed ahead: 0 (off) .. RUNWAY_MAX; none in counter modes */
     bool short_lifetimes;          /* laboratory: lifetimes from 5 s, retransmit from 1 s */
     struct gdoi_dialect dialect;
     struct selector selectors[POLICY_SELECTOR_MAX];
@@ -115,6 +117,11 @@ struct group_record {
     struct kek_record previous_kek;
     struct tek_record teks[GROUP_TEK_MAX]; /* oldest first */
     size_t tek_count;
+    /* The next TEKs, in the order of their use, for servers that lose the others: cluster/ks_runway.h. Their created_ms is 0 until
+     * a rekey takes them. */
+    struct tek_record runway[RUNWAY_MAX];
+    size_t runway_count;
+    uint64_t pseudotime_base_ms; /* cluster time of the group's making: its pseudotime began at 0 then */
     uint32_t next_sid;
     uint32_t sid_epoch;      /* grows when SIDs start again: only TEKs of this epoch are told to new members */
     uint64_t rekeys_sent;    /* pushes since the group exists */
@@ -184,6 +191,7 @@ struct cluster_record {
     uint32_t next_group_id;
 };
 
+/* A group row of version 1, without runway and pseudotime base, is still read. */
 /* encode writes one row; decode takes exactly one (E_TRAILING, E_BAD_VERSION, E_RANGE ...: E_CORRUPT at the floor above). */
 void group_record_encode(struct writer *w, const struct group_record *r);
 err_t group_record_decode(struct group_record *out, struct bytes row) MUST_USE;
@@ -204,7 +212,7 @@ err_t ca_record_decode(struct ca_record *out, struct bytes row) MUST_USE;
 
 /* The parts, for commands that carry them. */
 void group_config_encode(struct writer *w, const struct group_config *c);
-void group_config_decode(struct reader *r, struct group_config *out);
+void group_config_decode(struct reader *r, struct group_config *out); /* runway is not in it: the row and the command add it */
 void kek_record_encode(struct writer *w, const struct kek_record *r);
 void kek_record_decode(struct reader *r, struct kek_record *out);
 void tek_record_encode(struct writer *w, const struct tek_record *r);

@@ -167,6 +167,6 @@ bool group_config_equal(const struct group_config *a, const struct group_config 
            a->retransmit_count == b->retransmit_count && a->kek_cipher == b->kek_cipher &&
            a->sig_hash == b->sig_hash && a->ack == b->ack && suite_equal(&a->suite, &b->suite) &&
            a->activation_s == b->activation_s && a->deactivation_s == b->deactivation_s &&
-           a->sid_bits == b->sid_bits && a->short_lifetimes == b->short_lifetimes &&
+           a->sid_bits == b->sid_bits && a->runway == b->runway && a->short_lifetimes == b->short_lifetimes &&
            dialect_equal(&a->dialect, &b->dialect) && selectors_equal(a, b) && rules_equal(a, b);
 }

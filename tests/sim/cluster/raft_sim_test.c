@@ -119,8 +119,8 @@ static void propose_group(struct world *w, struct sim_node *n)
 static void propose_rekey(struct world *w, struct sim_node *n, const struct ks_group *group)
 {
     static const uint8_t push[] = "sealed";
-    struct rekey_due due = {GROUP_ONE, group->record.has_kek ? REKEY_TEK + sim_below(w, 2) : REKEY_INITIAL,
-                            false};
+    struct rekey_due due = {.group_id = GROUP_ONE,
+                            .kind = group->record.has_kek ? REKEY_TEK + sim_below(w, 2) : REKEY_INITIAL};
     struct rekey_draft *draft;
     struct command c;
     if (rekey_draft_make(&n->state, &due, &wrap, &w->rng, w->now_ms, &draft) != E_OK)

@@ -140,7 +140,7 @@ static void propose_rekey(struct child *c, struct flight *f, const struct ks_gro
         propose(c, f, &command);
         return;
     }
-    struct rekey_due due = {GROUP_ONE, group->record.has_kek ? REKEY_TEK : REKEY_INITIAL, false};
+    struct rekey_due due = {.group_id = GROUP_ONE, .kind = group->record.has_kek ? REKEY_TEK : REKEY_INITIAL};
     struct rekey_draft *draft;
     if (rekey_draft_make(cluster_state(c->cluster), &due, cluster_wrap_key(c->cluster), &rng_system,
                          cluster_now_ms(c->cluster), &draft) != E_OK)

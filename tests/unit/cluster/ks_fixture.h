@@ -116,7 +116,7 @@ static inline err_t rekey_with_push(struct ks *ks, uint32_t group_id, enum rekey
                                     struct command *out)
 {
     static const uint8_t push[] = "sealed";
-    struct rekey_due due = {group_id, kind, sid_reset};
+    struct rekey_due due = {.group_id = group_id, .kind = kind, .sid_reset = sid_reset};
     struct rekey_draft *draft;
     assert_ok(rekey_draft_make(&ks->state, &due, &ks->wrap, &ks->rng, ks->now_ms, &draft));
     rekey_draft_command(draft, ks->now_ms, out);

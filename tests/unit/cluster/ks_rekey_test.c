@@ -4,7 +4,7 @@
 static struct command made(struct ks *ks, enum rekey_kind kind)
 {
     static const uint8_t push[] = "sealed";
-    struct rekey_due due = {1, kind, false};
+    struct rekey_due due = {.group_id = 1, .kind = kind};
     struct rekey_draft *draft;
     struct command c;
     assert_ok(rekey_draft_make(&ks->state, &due, &ks->wrap, &ks->rng, ks->now_ms, &draft));
@@ -45,7 +45,7 @@ static void one_rekey_at_a_time(void **state)
 {
     struct ks *ks = *state;
     assert_ok(rekey(ks, 1, REKEY_TEK));
-    struct rekey_due due = {1, REKEY_TEK, false};
+    struct rekey_due due = {.group_id = 1, .kind = REKEY_TEK};
     struct rekey_draft *draft;
     assert_err(rekey_draft_make(&ks->state, &due, &ks->wrap, &ks->rng, ks->now_ms, &draft), E_STALE);
     struct ks_group *group = ks->state.groups[0];

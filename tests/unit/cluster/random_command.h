@@ -55,7 +55,7 @@ static inline struct node_record draw_node(struct draw *d)
 
 static inline void draw_command(struct draw *d, struct command *c)
 {
-    *c = (struct command){.type = 1 + draw_below(d, CMD_JOIN_TOKEN_USED), .time_ms = draw_u64(d)};
+    *c = (struct command){.type = 1 + draw_below(d, CMD_MEMBER_SERVED), .time_ms = draw_u64(d)};
     switch (c->type) {
     case CMD_CLUSTER_INIT:
         draw_bytes(d, c->u.cluster_init.cluster_id, CLUSTER_ID_LEN);
@@ -120,6 +120,19 @@ static inline void draw_command(struct draw *d, struct command *c)
         draw_bytes(d, c->u.join_token_used.token_id, JOIN_ID_LEN);
         draw_bytes(d, c->u.join_token_used.request_mac, JOIN_MAC_LEN);
         c->u.join_token_used.node = draw_node(d);
+        return;
+    case CMD_RUNWAY_SET:
+        c->u.runway_set = (struct cmd_runway_set){draw_u32(d), draw_u32(d), draw_u32(d), draw_u32(d),
+                                                  .count = draw_below(d, RUNWAY_MAX + 1)};
+        for (size_t i = 0; i < c->u.runway_set.count; i++)
+            c->u.runway_set.teks[i] = draw_tek(d);
+        return;
+    case CMD_MEMBER_SERVED:
+        c->u.member_served = (struct cmd_member_served){.group_id = draw_u32(d),
+                                                        .identity = draw_identity(d),
+                                                        .endpoint = {draw_addr(d), (uint16_t)draw_u32(d)},
+                                                        .served_ms = draw_u64(d)};
+        draw_bytes(d, c->u.member_served.key_server, NODE_ID_LEN);
         return;
     }
 }

@@ -205,7 +205,7 @@ static struct sign_key *open_signing(const struct ks *ks)
 
 static struct rekey_draft *sealed(struct ks *ks, enum rekey_kind kind, bool sid_reset)
 {
-    struct rekey_due due = {1, kind, sid_reset};
+    struct rekey_due due = {.group_id = 1, .kind = kind, .sid_reset = sid_reset};
     struct rekey_draft *draft;
     assert_ok(rekey_draft_make(&ks->state, &due, &ks->wrap, &ks->rng, ks->now_ms, &draft));
     struct sign_key *key = open_signing(ks);
@@ -276,7 +276,7 @@ static void spis_are_usable_and_unlike(void **state)
 {
     struct ks *ks = *state;
     for (int i = 0; i < 200; i++) {
-        struct rekey_due due = {1, REKEY_KEK, false};
+        struct rekey_due due = {.group_id = 1, .kind = REKEY_KEK};
         struct rekey_draft *draft;
         assert_ok(rekey_draft_make(&ks->state, &due, &ks->wrap, &ks->rng, ks->now_ms, &draft));
         assert_true(draft->command.tek.spi >= 256); /* RFC 4303 2.1 */
@@ -289,7 +289,7 @@ static void spis_are_usable_and_unlike(void **state)
 static void every_failed_allocation_of_a_draft_is_survived(void **state)
 {
     struct ks *ks = *state;
-    struct rekey_due due = {1, REKEY_KEK, false};
+    struct rekey_due due = {.group_id = 1, .kind = REKEY_KEK};
     heap_fault_after(0);
     struct rekey_draft *draft;
     err_t err = rekey_draft_make(&ks->state, &due, &ks->wrap, &ks->rng, ks->now_ms, &draft);

@@ -75,7 +75,7 @@ struct rig {
     size_t proposal_count;
     size_t many_limit; /* what send_many takes at most at once; 0: all */
     size_t many_count; /* datagrams by send_many so far */
-    size_t applied[CMD_PUSH_DONE + 1];
+    size_t applied[CMD_MEMBER_SERVED + 1];
     long fault; /* the allocation inside the core that fails, counted down; -1: none */
     bool fault_hit;
 };

@@ -103,6 +103,7 @@ static inline struct group_config draw_config(struct draw *d)
         .activation_s = (uint16_t)draw_u32(d),
         .deactivation_s = (uint16_t)draw_u32(d),
         .sid_bits = (uint16_t)draw_below(d, 17),
+        .runway = (uint8_t)draw_below(d, RUNWAY_MAX + 1),
         .short_lifetimes = draw_below(d, 2) == 1,
         .dialect = {draw_below(d, 2) == 1, draw_below(d, 2) == 1, draw_below(d, 2) == 1,
                     draw_below(d, 2) == 1, draw_below(d, 2) == 1},
@@ -169,7 +170,11 @@ static inline struct group_record draw_group(struct draw *d)
         .next_sid = draw_u32(d),
         .sid_epoch = draw_u32(d),
         .rekeys_sent = draw_u64(d),
+        .runway_count = draw_below(d, RUNWAY_MAX + 1),
+        .pseudotime_base_ms = draw_u64(d),
     };
+    for (size_t i = 0; i < g.runway_count; i++)
+        g.runway[i] = draw_tek(d);
     if (g.has_kek)
         g.kek = draw_kek(d);
     if (g.has_previous_kek)

@@ -67,6 +67,9 @@ static void the_largest_group_fits_into_a_row(void **state)
         g.teks[i] = draw_tek(&d);
         g.teks[i].key.len = g.teks[i].integrity.len = WRAPPED_MAX;
     }
+    g.runway_count = RUNWAY_MAX;
+    for (size_t i = 0; i < RUNWAY_MAX; i++)
+        g.runway[i] = g.teks[i];
     g.config.selector_count = POLICY_SELECTOR_MAX;
     for (size_t i = 0; i < POLICY_SELECTOR_MAX; i++)
         g.config.selectors[i].src.addr.family = g.config.selectors[i].dst.addr.family = AF_INET6;
@@ -104,6 +107,28 @@ static void numbers_out_of_range_are_refused(void **state)
     w = writer_over(row, sizeof(row));
     group_record_encode(&w, &g);
     assert_err(group_record_decode(&g_out, writer_bytes(&w)), E_RANGE);
+}
+
+/* Version 1 ended behind rekeys_sent: 8 octets of pseudotime base, and one each for the two counts, came
+ * later. */
+static void a_group_row_of_the_first_version_is_read_without_a_runway(void **state)
+{
+    (void)state;
+    struct draw d;
+    draw_init(&d, 10);
+    static uint8_t row[RECORD_LEN_MAX];
+    static struct group_record g, out;
+    g = draw_group(&d);
+    g.runway_count = 0;
+    struct writer w = writer_over(row, sizeof(row));
+    group_record_encode(&w, &g);
+    row[0] = 1;
+    assert_err(group_record_decode(&out, writer_bytes(&w)), E_TRAILING);
+    assert_ok(group_record_decode(&out, (struct bytes){row, w.len - 10}));
+    assert_int_equal(out.runway_count, 0);
+    assert_int_equal(out.config.runway, 0);
+    assert_int_equal(out.rekeys_sent, g.rekeys_sent);
+    assert_int_equal(out.sid_epoch, g.sid_epoch);
 }
 
 static void host_bits_in_a_prefix_are_refused(void **state)
@@ -206,6 +231,7 @@ int main(void)
         cmocka_unit_test(a_cluster_row_survives_encoding),
         cmocka_unit_test(the_largest_group_fits_into_a_row),
         cmocka_unit_test(numbers_out_of_range_are_refused),
+        cmocka_unit_test(a_group_row_of_the_first_version_is_read_without_a_runway),
         cmocka_unit_test(host_bits_in_a_prefix_are_refused),
         cmocka_unit_test(configs_differ_if_any_field_does),
         cmocka_unit_test(keys_sort_as_numbers_do),
