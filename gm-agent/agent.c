@@ -85,7 +85,7 @@ static void on_datagram(struct agent *agent, const struct agent_event *event, ui
     } else if (header.exchange == EXCHANGE_PUSH) {
         agent_on_push(agent, &event->from, datagram, now_ms, out);
     } else if (registration_owns(&agent->reg, &header)) {
-        registration_datagram(&agent->reg, datagram, agent->plain, now_ms, &agent->reg_effects);
+        registration_receive(&agent->reg, datagram, agent->plain, now_ms, &agent->reg_effects);
         agent_registration_step(agent, now_ms, out);
     } else if (idle_sa_owns(agent, &header)) {
         on_idle_sa(agent, &header, body, out);

@@ -216,7 +216,7 @@ static void on_informational(struct registration *reg, const struct isakmp_heade
     }
 }
 
-void registration_datagram(struct registration *reg, struct bytes datagram, uint8_t *plain, uint64_t now_ms,
+void registration_receive(struct registration *reg, struct bytes datagram, uint8_t *plain, uint64_t now_ms,
                            struct registration_effects *out)
 {
     memset(out, 0, sizeof(*out));

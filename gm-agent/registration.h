@@ -67,7 +67,7 @@ bool registration_active(const struct registration *reg);
 /* Is this datagram of our exchange? By the cookies in its header. */
 bool registration_owns(const struct registration *reg, const struct isakmp_header *header);
 /* plain: scratch of datagram.len. */
-void registration_datagram(struct registration *reg, struct bytes datagram, uint8_t *plain, uint64_t now_ms,
+void registration_receive(struct registration *reg, struct bytes datagram, uint8_t *plain, uint64_t now_ms,
                            struct registration_effects *out);
 /* Consumes the job. */
 void registration_dh_done(struct registration *reg, struct dh_job *job, uint64_t now_ms,
