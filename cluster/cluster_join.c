@@ -13,8 +13,8 @@ enum {
 };
 static const uint8_t peers_magic[8] = {'Q', 'R', 'T', 'P', 'E', 'E', 'R', '1'};
 
-/* DIR/peers: whom the join answer named; of use until the node table is here. That it is there says that this
- * server joined. */
+/* DIR/peers: whom the join answer named, then who is in the node table; of use while that is not here. That it
+ * is there says that this server is one of several. */
 err_t cluster_peers_file_write(struct cluster *c, const struct transport_peer *members, size_t count)
 {
     uint8_t buf[PEERS_FILE_MAX];

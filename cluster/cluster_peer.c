@@ -54,18 +54,40 @@ static void note_reach(struct cluster *c, struct peer *peer)
     tell_groups(c, &peer->at.addr, !lost);
 }
 
-static void give_transport_peers(struct cluster *c)
+static void list_peers(const struct cluster *c, struct transport_peer list[KS_NODE_MAX])
 {
-    struct transport_peer list[KS_NODE_MAX];
     char text[ADDR_TEXT_MAX];
-    if (c->transport == NULL)
-        return;
     for (size_t i = 0; i < c->peer_count; i++) {
         list[i] = (struct transport_peer){.port = c->peers[i].at.port};
         memcpy(list[i].id, c->peers[i].id, NODE_ID_LEN);
         addr_format(&c->peers[i].at.addr, text);
         memcpy(list[i].host, text, strlen(text) + 1);
     }
+}
+
+/* On disk beside the state: after a power failure that is empty until a leader has said how far the log is
+ * committed, and without peers nobody could. */
+static void keep_peers(struct cluster *c, const struct peer *old, size_t count)
+{
+    struct transport_peer list[KS_NODE_MAX];
+    bool same = count == c->peer_count;
+    for (size_t i = 0; i < c->peer_count && same; i++)
+        same = memcmp(old[i].id, c->peers[i].id, NODE_ID_LEN) == 0 &&
+               endpoint_equal(&old[i].at, &c->peers[i].at);
+    if (same)
+        return;
+    list_peers(c, list);
+    err_t err = cluster_peers_file_write(c, list, c->peer_count);
+    if (err != E_OK)
+        cluster_fatal(c, err, "the peers of the cluster cannot be written");
+}
+
+static void give_transport_peers(struct cluster *c)
+{
+    struct transport_peer list[KS_NODE_MAX];
+    if (c->transport == NULL)
+        return;
+    list_peers(c, list);
     err_t err = raft_transport_set_peers(c->transport, list, c->peer_count);
     if (err != E_OK)
         cluster_fatal(c, err, "the peers of the cluster cannot be set");
@@ -98,6 +120,7 @@ void cluster_peers_refresh(struct cluster *c)
     c->peer_count = 0;
     for (size_t i = 0; i < c->state.node_count; i++)
         add_peer(c, old, count, c->state.nodes[i].id, &c->state.nodes[i].cluster);
+    keep_peers(c, old, count);
     give_transport_peers(c);
 }
 

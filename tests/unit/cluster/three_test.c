@@ -173,6 +173,30 @@ static void a_server_is_removed_unless_the_quorum_would_go(void **state)
 }
 
 /* three_test [-v] [TEST]: with the events on standard error, only tests that match. */
+/* The store counts as lost with the machine, and before the first snapshot there is nothing but the log:
+ * whose entries are committed only the others can say. */
+static void power_fails_everywhere_and_the_cluster_comes_back(void **state)
+{
+    struct three *t = *state;
+    struct outcome outcome;
+    three_form(t);
+    propose_at(&t->ks[0], "before", 7, &outcome);
+    until(t, outcome.done && same_state(t));
+    for (size_t i = 0; i < SERVERS; i++) {
+        char path[128];
+        ks_close(&t->ks[i]);
+        snprintf(path, sizeof(path), "%s/store/open-in-boot", t->ks[i].dir);
+        FILE *marker = fopen(path, "w");
+        assert_non_null(marker);
+        assert_true(fputs("another boot", marker) >= 0);
+        assert_int_equal(fclose(marker), 0);
+    }
+    for (size_t i = 0; i < SERVERS; i++)
+        assert_ok(ks_open(&t->ks[i], NULL, NULL));
+    until(t, t->ks[0].ready && t->ks[1].ready && t->ks[2].ready && same_state(t));
+    assert_non_null(ks_state_group_by_name(cluster_state(t->ks[0].cluster), "before"));
+}
+
 int main(int argc, char **argv)
 {
     bool loud = argc > 1 && strcmp(argv[1], "-v") == 0;
@@ -189,6 +213,7 @@ int main(int argc, char **argv)
         THREE(when_the_primary_dies_the_best_of_the_others_follows),
         THREE(alone_nobody_commits_and_nobody_is_primary),
         THREE(a_server_that_was_away_long_gets_a_snapshot),
+        THREE(power_fails_everywhere_and_the_cluster_comes_back),
         THREE(a_server_is_removed_unless_the_quorum_would_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
