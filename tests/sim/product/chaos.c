@@ -1,0 +1,245 @@
+/* chaos.c - what goes wrong in a run, and its end. Each kind comes with a rate of its own, drawn from the
+ * seed; a third of the runs has some of them not at all, so that others show alone. */
+#include <errno.h>
+#include <string.h>
+
+#include "tests/sim/product/sim.h"
+
+enum chaos {
+    CHAOS_KILL,
+    CHAOS_POWER,
+    CHAOS_KILL_IN_WRITE,
+    CHAOS_STOP,
+    CHAOS_PAUSE,
+    CHAOS_CUT_ONE_WAY,
+    CHAOS_PARTITION,
+    CHAOS_HEAL,
+    CHAOS_DISK_FULL,
+    CHAOS_DISK_BROKEN,
+    CHAOS_DISK_SLOW,
+    CHAOS_CLOCK,
+    CHAOS_MEMBER_RESTART,
+    CHAOS_MEMBER_CLEAR,
+    CHAOS_MEMBER_REMOVED,
+    CHAOS_REKEY,
+    CHAOS_STRANGERS,
+    CHAOS_COUNT,
+};
+
+static unsigned weight_of(struct sim *sim, enum chaos kind)
+{
+    static const unsigned weights[CHAOS_COUNT] = {
+        [CHAOS_KILL] = 10,          [CHAOS_POWER] = 8,        [CHAOS_KILL_IN_WRITE] = 10, [CHAOS_STOP] = 4,
+        [CHAOS_PAUSE] = 8,          [CHAOS_CUT_ONE_WAY] = 10, [CHAOS_PARTITION] = 8,      [CHAOS_HEAL] = 20,
+        [CHAOS_DISK_FULL] = 3,      [CHAOS_DISK_BROKEN] = 3,  [CHAOS_DISK_SLOW] = 5,      [CHAOS_CLOCK] = 6,
+        [CHAOS_MEMBER_RESTART] = 4, [CHAOS_MEMBER_CLEAR] = 4, [CHAOS_MEMBER_REMOVED] = 3, [CHAOS_REKEY] = 6,
+        [CHAOS_STRANGERS] = 4};
+    uint64_t dice = sim->seed * 31 + kind;
+    return sim_hash(&dice, sizeof(dice), 77) % 3 == 1 && kind != CHAOS_HEAL ? 0 : weights[kind];
+}
+
+static enum chaos draw(struct sim *sim)
+{
+    unsigned total = 0;
+    for (int i = 0; i < CHAOS_COUNT; i++)
+        total += weight_of(sim, i);
+    unsigned at = sim_below(sim, total);
+    for (int i = 0; i < CHAOS_COUNT; i++) {
+        if (at < weight_of(sim, i))
+            return i;
+        at -= weight_of(sim, i);
+    }
+    return CHAOS_HEAL;
+}
+
+static struct sim_server *some_server(struct sim *sim)
+{
+    struct sim_server *s = &sim->servers[sim_below(sim, sim->server_count)];
+    return s->up && !s->dying && !s->stopping ? s : NULL;
+}
+
+static void cut_some(struct sim *sim, bool partition)
+{
+    int ends = (int)(SIM_SERVER_MAX + sim->member_count);
+    unsigned side = sim_below(sim, 1u << ends);
+    if (!partition) {
+        int from = (int)sim_below(sim, (uint32_t)ends), to = (int)sim_below(sim, (uint32_t)ends);
+        sim->cut[from][to] = true;
+        sim_trace(sim, "cut %d -> %d", from, to);
+        return;
+    }
+    sim->counts.cuts++;
+    for (int a = 0; a < ends; a++)
+        for (int b = 0; b < ends; b++)
+            sim->cut[a][b] = (side >> a & 1) != (side >> b & 1);
+    sim_trace(sim, "partition %x", side);
+}
+
+static void rekey_now(struct sim *sim)
+{
+    struct sim_server *s = some_server(sim);
+    if (s == NULL)
+        return;
+    err_t err = core_rekey(s->core, SIM_GROUP, NULL, NULL);
+    sim_trace(sim, "operator: rekey at server %d: %s", s->index, err_text(err));
+    shell_turn_soon(s);
+}
+
+static void ignore(void *context, const struct apply_result *result)
+{
+    (void)context;
+    (void)result;
+}
+
+static void remove_member(struct sim *sim)
+{
+    struct sim_server *s = some_server(sim);
+    const struct ks_group *group =
+        s != NULL ? ks_state_group_by_name(cluster_state(s->cluster), SIM_GROUP) : NULL;
+    if (group == NULL)
+        return;
+    struct command command = {.type = CMD_MEMBER_REMOVED, .time_ms = cluster_now_ms(s->cluster)};
+    command.u.member_removed.group_id = group->record.id;
+    command.u.member_removed.identity =
+        identity_from_addr(&sim->members[sim_below(sim, sim->member_count)].addr);
+    if (server_propose(s, &command, ignore, NULL) == E_OK)
+        sim_trace(sim, "operator: removes a member at server %d", s->index);
+}
+
+/* Datagrams of nobody we know, to everyone. */
+static void strangers(struct sim *sim)
+{
+    uint8_t junk[300];
+    for (int i = 0; i < 20; i++) {
+        size_t len = 1 + sim_below(sim, sizeof(junk));
+        for (size_t j = 0; j < len; j++)
+            junk[j] = (uint8_t)sim_random(sim);
+        if (sim_chance(sim, 700) && len > 28) { /* with a header that looks like one */
+            static const uint8_t exchanges[] = {2, 4, 5, 32, 33, 35};
+            junk[16] = (uint8_t)sim_below(sim, 24);
+            junk[17] = 0x10;
+            junk[18] = exchanges[sim_below(sim, sizeof(exchanges))];
+            junk[24] = junk[25] = 0;
+            junk[26] = (uint8_t)(len >> 8);
+            junk[27] = (uint8_t)len;
+        }
+        int from = sim_member_end((int)sim_below(sim, sim->member_count));
+        int to = (int)sim_below(sim, sim->server_count);
+        if (sim_chance(sim, 300))
+            net_send(sim, to, from, (struct bytes){junk, len});
+        else
+            net_send(sim, from, to, (struct bytes){junk, len});
+    }
+}
+
+static void trouble_with_disk(struct sim *sim, struct sim_server *s, enum chaos kind)
+{
+    if (kind == CHAOS_DISK_SLOW) {
+        s->disk_delay_ms = 50 + sim_below(sim, 400);
+    } else if (kind == CHAOS_KILL_IN_WRITE) {
+        s->disk.crash_after = (int)sim_below(sim, 12);
+    } else {
+        s->disk.fails = kind == CHAOS_DISK_FULL ? ENOSPC : EIO;
+        sim_trace(sim, "server %d: disk %s", s->index, kind == CHAOS_DISK_FULL ? "full" : "broken");
+    }
+}
+
+static void harm_server(struct sim *sim, enum chaos kind)
+{
+    struct sim_server *s = some_server(sim);
+    if (s == NULL)
+        return;
+    switch (kind) {
+    case CHAOS_KILL:
+    case CHAOS_POWER:
+        server_crash(s, kind == CHAOS_POWER, 20 + sim_below(sim, sim_chance(sim, 300) ? 8000 : 800));
+        break;
+    case CHAOS_STOP:
+        server_stop(s, 20 + sim_below(sim, 2000));
+        break;
+    case CHAOS_PAUSE:
+        s->paused_until_ms = sim->now_ms + 100 + sim_below(sim, sim_chance(sim, 300) ? 9000 : 1500);
+        sim->counts.pauses++;
+        sim_trace(sim, "server %d: paused until %llu", s->index, (unsigned long long)s->paused_until_ms);
+        break;
+    case CHAOS_CLOCK:
+        s->wall_shift += (int64_t)sim_below(sim, 120000) - 60000;
+        break;
+    default:
+        trouble_with_disk(sim, s, kind);
+    }
+}
+
+/* The network heals, the disks are replaced or emptied. */
+static void mend(struct sim *sim)
+{
+    memset(sim->cut, 0, sizeof(sim->cut));
+    for (unsigned i = 0; i < sim->server_count; i++) {
+        sim->servers[i].disk.fails = 0;
+        sim->servers[i].disk.crash_after = -1;
+        sim->servers[i].disk_delay_ms = sim_below(sim, 6);
+    }
+}
+
+static void do_harm(struct sim *sim, enum chaos kind)
+{
+    struct sim_member *m = &sim->members[sim_below(sim, sim->member_count)];
+    switch (kind) {
+    case CHAOS_CUT_ONE_WAY:
+    case CHAOS_PARTITION:
+        cut_some(sim, kind == CHAOS_PARTITION);
+        break;
+    case CHAOS_HEAL:
+        mend(sim);
+        break;
+    case CHAOS_MEMBER_RESTART:
+        if (m->up)
+            member_restart(m);
+        break;
+    case CHAOS_MEMBER_CLEAR:
+        if (m->up)
+            member_clear(m);
+        break;
+    case CHAOS_MEMBER_REMOVED:
+        remove_member(sim);
+        break;
+    case CHAOS_REKEY:
+        rekey_now(sim);
+        break;
+    case CHAOS_STRANGERS:
+        strangers(sim);
+        break;
+    default:
+        harm_server(sim, kind);
+    }
+}
+
+static void on_chaos(struct sim *sim, void *arg, bool live)
+{
+    (void)arg;
+    if (!live || sim->calm)
+        return;
+    do_harm(sim, draw(sim));
+    sim_at(sim, sim->now_ms + 50 + sim_below(sim, 1500), -1, on_chaos, NULL);
+}
+
+void chaos_begin(struct sim *sim)
+{
+    sim->loss = sim_below(sim, 3) * 50;
+    sim->dup = sim_below(sim, 3) * 30;
+    sim->mangle = sim_below(sim, 2) * 10;
+    sim->delay_ms = 3 + sim_below(sim, 3) * 40;
+    sim_at(sim, sim->now_ms + sim_below(sim, 5000), -1, on_chaos, NULL);
+}
+
+/* Nothing goes wrong any more: what is down comes back by itself. */
+void chaos_heal(struct sim *sim)
+{
+    sim_trace(sim, "calm");
+    mend(sim);
+    sim->calm = true;
+    sim->healed_ms = sim->now_ms;
+    for (unsigned i = 0; i < sim->server_count; i++)
+        if (sim->servers[i].paused_until_ms > sim->now_ms)
+            sim->servers[i].paused_until_ms = sim->now_ms;
+}
