@@ -3,7 +3,8 @@
 #   h1 192.168.13.10 - gm1 192.168.13.1 | 10.1.13.2 --+
 #   h2 192.168.14.10 - gm2 192.168.14.1 | 10.1.14.2 --+-- wan router --- ks1 10.1.11.2, ks2 10.1.12.2, ks3 10.1.21.2
 #
-# The caller sets: NETLAB (prefix of namespace names), NETLAB_DIR (configs, logs, pids, data), NETLAB_BIN (ksd, gm-agent, ksctl).
+# The caller sets: NETLAB (prefix of namespace names), NETLAB_DIR (configs, logs, pids, data), NETLAB_BIN (ksd, gm-agent, ksctl), and
+# if it wants them NETLAB_CROWD (a prefix within 10.1.0.0/16 with more members, see netlab_crowd), NETLAB_IKE (more ike settings).
 # Everything is made here and taken down by netlab_down; nothing outside the namespaces is touched.
 
 netlab_ns() { echo "$NETLAB-$1"; }
@@ -60,6 +61,12 @@ netlab_up() {
     done
 }
 
+# netlab_crowd SITE: all addresses of NETLAB_CROWD are at home behind router gmSITE.
+netlab_crowd() {
+    netlab_in "gm$1" ip route add local "$NETLAB_CROWD" dev lo
+    ip -n "$(netlab_ns wan)" route add "$NETLAB_CROWD" via "10.1.$((12 + $1)).2"
+}
+
 # netlab_start NAME NAMESPACE COMMAND...: in the background, output to NAME.log, pid to NAME.pid.
 netlab_start() {
     local name=$1 ns
@@ -111,7 +118,8 @@ netlab_psk() { # one secret per laboratory, made at its first start
 }
 
 netlab_ksd_conf() { # N [TRANSFORM] [TEK_LIFE] [KEK_LIFE]
-    local n=$1 transform=${2:-aes256-sha256} tek=${3:-7200} kek=${4:-86400} short=false sid='' rekey
+    local n=$1 transform=${2:-aes256-sha256} tek=${3:-7200} kek=${4:-86400} short=false sid='' rekey crowd=''
+    [ -z "${NETLAB_CROWD:-}" ] || crowd=", \"$NETLAB_CROWD\""
     rekey='retransmit_s = 10; retransmit_count = 2; activation_s = 10; deactivation_s = 30;'
     if [ "$tek" -lt 300 ]; then
         short=true
@@ -127,7 +135,7 @@ node = {
     node_key_file = "$NETLAB_DIR/ks$n.key";
 };
 api = { listen = "127.0.0.1"; port = 8480; };
-ike = { proposals = [ "aes256-sha256-ecp256", "aes256-sha256-modp2048", "aes128-sha256-modp2048" ]; lifetime_s = 1200; };
+ike = { proposals = [ "aes256-sha256-ecp256", "aes256-sha256-modp2048", "aes128-sha256-modp2048" ]; lifetime_s = 1200; ${NETLAB_IKE:-} };
 signing = { algorithm = "rsa"; bits = 2048; };
 psk = ( { peer = "10.1.0.0/16"; secret_file = "$NETLAB_DIR/psk"; } );
 groups = (
@@ -139,7 +147,7 @@ groups = (
         tek = { transform = "$transform"; lifetime_s = $tek; $sid};
         rekey = { $rekey };
         policy = ( { src = "192.168.0.0/16"; dst = "192.168.0.0/16"; } );
-        members = [ "10.1.13.0/24", "10.1.14.0/24", "10.1.15.0/24" ];
+        members = [ "10.1.13.0/24", "10.1.14.0/24", "10.1.15.0/24"$crowd ];
         short_lifetimes = $short;
     }
 );
@@ -165,7 +173,7 @@ node = {
     node_key_file = "$NETLAB_DIR/ks$n.key";
 };
 cluster = { listen = "$addr"; priority = $((110 - 10 * n)); join = "$(netlab_ks_net 1).2:8482"; };
-ike = { proposals = [ "aes256-sha256-ecp256", "aes256-sha256-modp2048", "aes128-sha256-modp2048" ]; lifetime_s = 1200; };
+ike = { proposals = [ "aes256-sha256-ecp256", "aes256-sha256-modp2048", "aes128-sha256-modp2048" ]; lifetime_s = 1200; ${NETLAB_IKE:-} };
 CONF
     chmod 600 "$NETLAB_DIR/ksd$n.conf"
 }
