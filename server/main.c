@@ -1,5 +1,6 @@
 /* main.c - ksd: arguments, configuration, process-wide set-up. */
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
@@ -144,6 +145,7 @@ int main(int argc, char **argv)
     struct ksd_config *config = NULL;
     struct conf_error error;
     err_t locked = secret_harden_process(); /* before the first secret is read */
+    signal(SIGPIPE, SIG_IGN); /* a peer that closes while we write is an error of that write, no more */
     if (!arguments_read(argc, argv, &arguments)) {
         fputs(usage, stderr);
         return EXIT_CONFIG;

@@ -102,6 +102,8 @@ sed -i "2s/$api_port/1/" "$dir/ksd.conf"
 kill -HUP "$pid"
 check "SIGHUP: what needs a restart is said" netlab_wait 5 logged "CONFIG_ERROR: $dir/ksd.conf:0: .*restart"
 config G1 G3
+kill -PIPE "$pid" # what a peer causes that closes while we write
+check "SIGPIPE does nothing" netlab_wait 5 has_group G3
 check "SIGTERM ends with 0" stop TERM
 check "and is logged" logged 'STOPPED: ksd stopped: SIGTERM'
 
