@@ -64,6 +64,7 @@ struct peer {
     bool up;
     bool told_lost; /* COOP_KS_UNREACH was written */
     uint64_t heard_ms, healthy_ms;
+    uint64_t answered_ms; /* a Raft message of it came while we led */
     uint64_t applied, commit;
     bool leads; /* it says */
 };

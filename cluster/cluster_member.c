@@ -59,6 +59,15 @@ static bool change(struct cluster *c, uint64_t id, enum raft_member role)
     return err == E_OK;
 }
 
+/* Does it answer the leader now, and not merely live? A leader that makes a voter of a server whose answers
+ * it has not had steps down for want of them, and cannot come back: the newcomer gives no vote, for it has
+ * not heard that it has one. */
+static bool answers(const struct cluster *c, const struct peer *peer)
+{
+    unsigned election_ms = c->options.election_ms != 0 ? c->options.election_ms : CLUSTER_ELECTION_MS;
+    return peer->answered_ms != 0 && cluster_mono_ms(c) - peer->answered_ms < election_ms / 2;
+}
+
 /* A newcomer gets the log first, as a standby, and votes when it has caught up. */
 static bool raise_one(struct cluster *c)
 {
@@ -70,8 +79,8 @@ static bool raise_one(struct cluster *c)
         enum raft_member role = member_role(c, peer->raft_id);
         if (role == MEMBER_NONE)
             return change(c, peer->raft_id, MEMBER_STANDBY);
-        bool ready = peer->applied + CAUGHT_UP >= raft_node_commit(c->node);
-        if (role == MEMBER_STANDBY && node->role != NODE_STANDBY && ready &&
+        bool ready = peer->applied != 0 && peer->applied + CAUGHT_UP >= raft_node_commit(c->node);
+        if (role == MEMBER_STANDBY && node->role != NODE_STANDBY && ready && answers(c, peer) &&
             keeps_quorum(c, peer->raft_id, true))
             return change(c, peer->raft_id, MEMBER_VOTER);
         if (role == MEMBER_VOTER && node->role == NODE_STANDBY && keeps_quorum(c, peer->raft_id, false))

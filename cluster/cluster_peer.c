@@ -262,10 +262,12 @@ static void on_key(struct cluster *c, struct bytes body)
     c->have_key = true;
 }
 
-static void take_raft(struct cluster *c, const struct peer *peer, struct bytes body, struct bytes stream)
+static void take_raft(struct cluster *c, struct peer *peer, struct bytes body, struct bytes stream)
 {
     struct raft_node_update update;
     err_t err = raft_node_receive(c->node, cluster_mono_ms(c), peer->raft_id, body, stream, &update);
+    if (err == E_OK && cluster_leads(c))
+        peer->answered_ms = cluster_mono_ms(c);
     if (err == E_OK)
         cluster_take(c, &update);
     else if (err != E_CORRUPT && err != E_LIMIT)

@@ -1,5 +1,6 @@
 /* Three key servers form a cluster, forward, lose one and take it back. */
 #include "base/event.h"
+#include "cluster/cluster_internal.h"
 #include "tests/unit/cluster/three_fixture.h"
 
 static void propose_at(struct ks *ks, const char *name, uint32_t number, struct outcome *outcome)
@@ -46,6 +47,23 @@ static void three_servers_form_one_cluster_by_tokens(void **state)
                                  secret_view(&cluster_wrap_key(t->ks[0].cluster)->key)));
         until(t, ks_state_node(s, cluster_node_id(t->ks[i].cluster))->priority == 100 - i * 10);
     }
+}
+
+/* Otherwise the leader may step down at once, with a voter beside it that does not know that it is one. */
+static void nobody_votes_before_it_has_answered_the_leader(void **state)
+{
+    struct three *t = *state;
+    assert_ok(ks_open(&t->ks[0], NULL, NULL));
+    until(t, t->ks[0].ready && cluster_state(t->ks[0].cluster)->node_count == 1);
+    make_token(&t->ks[0], t->ks[1].token);
+    assert_ok(ks_open(&t->ks[1], &t->ks[0], t->ks[1].token));
+    const struct cluster *leader = t->ks[0].cluster;
+    while (voters(&t->ks[0]) < 2 && !t->late)
+        uv_run(&t->loop, UV_RUN_ONCE); /* Raft's configuration changes within a turn */
+    assert_int_equal(leader->peer_count, 1);
+    assert_int_not_equal(leader->peers[0].answered_ms, 0);
+    assert_true(leader->peers[0].applied > 0); /* it has the log, and what it was told as a standby */
+    until(t, t->ks[1].ready && voters(&t->ks[1]) == 2);
 }
 
 static void a_token_serves_once(void **state)
@@ -207,6 +225,7 @@ int main(int argc, char **argv)
 #define THREE(test) cmocka_unit_test_setup_teardown(test, three_setup, three_teardown)
     const struct CMUnitTest tests[] = {
         THREE(three_servers_form_one_cluster_by_tokens),
+        THREE(nobody_votes_before_it_has_answered_the_leader),
         THREE(a_token_serves_once),
         THREE(a_wiped_server_founds_no_second_cluster),
         THREE(a_follower_forwards_and_sees_its_result),
