@@ -101,13 +101,13 @@ def one_round(cluster, watch, seed, number):
     length, gap = dice.uniform(0.2, 1.8), dice.uniform(0.1, 0.8)
     print(f"# round {number}: " + ", ".join(f"ks{n} {fault}" for n, fault, _ in faults) + f" for {length:.1f} s", flush=True)
     for n, fault, pause in faults:
-        time.sleep(pause)
+        lab.let_pass(pause)
         cluster.servers[n].do(fault)
-    time.sleep(length)
+    lab.let_pass(length)
     for n, _, pause in reversed(faults):
         cluster.servers[n].heal()
-        time.sleep(pause)
-    time.sleep(gap)
+        lab.let_pass(pause)
+    lab.let_pass(gap)
     if cluster.dead():
         raise SystemExit(f"NOT OK - round {number}: key servers {cluster.dead()} ended by themselves")
 

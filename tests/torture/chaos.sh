@@ -19,6 +19,6 @@ netlab_up 1 3
 netlab_crowd 1
 netlab_psk > /dev/null
 check "three key servers form one cluster" netlab_cluster 3 60 300
-[ "$failed" = 0 ] && check "$rounds rounds with seed $seed" python3 tests/torture/chaos.py "$rounds" "$seed"
+[ "$failed" = 0 ] && check "$rounds rounds with seed $seed" python3 -B tests/torture/chaos.py "$rounds" "$seed"
 [ "$failed" = 0 ] || [ -z "${QUORATE_KEEP:-}" ] || cp -r "$NETLAB_DIR" "$QUORATE_KEEP"
 e2e_end

@@ -61,7 +61,7 @@ def quorate_run(cluster, load, fault):
         raise SystemExit(f"the cluster does not get ready: {[lab.call(n, 'GET', '/readyz') for n in cluster.names()]}")
     leads = cluster.leader() == primary
     lab.wait_until(10, cluster.same)
-    time.sleep(random.uniform(0, 0.2))  # at any moment between two heartbeats
+    lab.let_pass(random.uniform(0, 0.2))  # the fault comes at any moment between two heartbeats
     since = len(load.lines)
     server = cluster.servers[primary]
     start = time.monotonic()
@@ -183,7 +183,7 @@ def etcd_run(servers, puts, fault):
     leader = lab.wait_until(60, leader_of_all)
     if not leader:
         raise SystemExit("etcd does not get ready")
-    time.sleep(random.uniform(0, 0.2))
+    lab.let_pass(random.uniform(0, 0.2))
     with puts.lock:
         puts.acks.clear()
     start = time.monotonic()

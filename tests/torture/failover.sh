@@ -31,5 +31,5 @@ netlab_psk > /dev/null
 case " $systems " in
 *" quorate "*) check "three key servers form one cluster" netlab_cluster 3 ;;
 esac
-[ "$failed" = 0 ] && check "failover" python3 tests/torture/failover.py "$runs" "$faults" "$systems"
+[ "$failed" = 0 ] && check "failover" python3 -B tests/torture/failover.py "$runs" "$faults" "$systems"
 e2e_end

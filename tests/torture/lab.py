@@ -94,6 +94,11 @@ def wait_until(seconds, condition, step=0.05):
         time.sleep(step)
 
 
+def let_pass(seconds):
+    """The length of a fault, or of the gap before one: nothing is waited for."""
+    threading.Event().wait(seconds)
+
+
 class Server:
     """One key server process. Faults are done, and undone by heal()."""
 
