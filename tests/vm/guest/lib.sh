@@ -3,6 +3,7 @@ NETLAB=q
 NETLAB_DIR=/tmp/lab
 NETLAB_BIN=/usr/bin
 . /suite/netlab.sh
+. /suite/environment
 passed=0
 failed=0
 
@@ -19,6 +20,8 @@ suite_end() {
         for log in "$NETLAB_DIR"/*.log; do echo "--- $log"; tail -n 25 "$log"; done
     fi
     netlab_down
+    [ ! -d "$NETLAB_DIR/out" ] || tar -cf /dev/vda -C "$NETLAB_DIR/out" .
+    sync
     echo "$passed passed, $failed failed"
 }
 
@@ -63,3 +66,17 @@ counter_above() { [ "$(counter "$1" "$2")" -gt "$3" ]; }
 # Packets of protected hosts in a capture of the WAN that are not ESP.
 clear_packets() { netlab_count "$NETLAB_DIR/$1.pcap" 'src net 192.168.0.0/16 and dst net 192.168.0.0/16 and not ip proto 50'; }
 esp_packets() { netlab_count "$NETLAB_DIR/$1.pcap" "ip proto 50 and src host $(host "$2") and dst host $(host "$3")"; }
+# wire_start: keeps the WAN, each packet as it enters the router, and the kernel's keys again and again.
+wire_start() {
+    mkdir -p "$NETLAB_DIR/out"
+    netlab_start wire wan tcpdump -U -n -B 16384 -i any -Q in -w "$NETLAB_DIR/wire.pcap" ip
+    netlab_start keys gm1 bash -c "while sleep 0.7; do ip xfrm state >> $NETLAB_DIR/out/keys; done"
+    netlab_wait 10 test -s "$NETLAB_DIR/wire.pcap"
+}
+# wire_stop PACKETS KEYS SID_BITS: what check_wire.sh shall find at least.
+wire_stop() {
+    netlab_stop wire
+    netlab_stop keys
+    ln "$NETLAB_DIR/wire.pcap" "$NETLAB_DIR/out/wire.pcap"
+    printf 'packets=%s\nspis=%s\nsid_bits=%s\n' "$1" "$2" "$3" > "$NETLAB_DIR/out/expect"
+}

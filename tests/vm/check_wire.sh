@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# check_wire.sh DIR: the WAN as an independent parser (tshark) sees it, packet by packet, with the keys that the kernels
+# of the suite had. DIR holds what a suite left:
+#   wire.pcap   the WAN, of any device ("any" captures hold each packet once as it enters: the suite sees to that)
+#   keys        ip xfrm state, as seen again and again during the run
+#   expect      lines KEY=NUMBER: packets (at least so many ESP packets), spis (at least so many keys),
+#               sid_bits (0, or the length of the sender ids at the head of the IVs)
+# Each ESP packet must open with its key and a good ICV, and the addresses outside must be those inside.
+set -uo pipefail
+dir=$1
+passed=0
+failed=0
+check() {
+    local text=$1
+    shift
+    if "$@"; then passed=$((passed + 1)); echo "ok - wire: $text"; else failed=$((failed + 1)); echo "NOT OK - wire: $text"; fi
+}
+expected() { sed -n "s/^$1=//p" "$dir/expect"; }
+
+# One line for each SA: SPI, cipher key, integrity name and key. The kernel's own print is the source.
+keys() {
+    awk '
+        /proto esp spi/ { spi = $4 }
+        /auth-trunc/ { auth = $2; integrity = $3 }
+        /enc / { print spi, "cbc", $3, auth, integrity }
+        /aead / { print spi, "gcm", $3, "none", "" }' "$dir/keys" | sort -u
+}
+keys > "$dir/key-list"
+
+options=(-o esp.enable_encryption_decode:TRUE -o esp.enable_authentication_check:TRUE)
+while read -r spi cipher key auth integrity; do
+    case "$cipher $auth" in
+    'cbc hmac(sha256)') names='"AES-CBC [RFC3602]","'$key'","HMAC-SHA-256-128 [RFC4868]","'$integrity'"' ;;
+    'gcm none') names='"AES-GCM with 16 octet ICV [RFC4106]","'$key'","NULL",""' ;;
+    *) echo "NOT OK - wire: $cipher $auth is not known here"; echo "0 passed, 1 failed"; exit 1 ;;
+    esac
+    options+=(-o "uat:esp_sa:\"IPv4\",\"*\",\"*\",\"$spi\",$names")
+done < "$dir/key-list"
+
+fields=(-e ip.src -e ip.dst -e esp.spi -e esp.sequence -e esp.icv_good -e ip.flags.df -e ip.proto -e esp.iv -e ip.checksum.status -e frame.number)
+tshark -n -r "$dir/wire.pcap" -o ip.check_checksum:TRUE "${options[@]}" -Y 'esp' -T fields -E separator='|' -E occurrence=a -E aggregator=, \
+    "${fields[@]}" > "$dir/esp" 2> "$dir/tshark.log" || { tail -n 3 "$dir/tshark.log"; echo "0 passed, 1 failed"; exit 1; }
+
+# What is not as it must be, one word a packet; and sums.
+awk -F'|' -v sid_bits="$(expected sid_bits)" '
+    function bad(word) { wrong[word]++; if (!(word in first)) first[word] = $10 ": " $0 }
+    { packets++; spis[$3] = 1
+      n = split($1, src, ","); m = split($2, dst, ","); split($7, proto, ",")
+      if (n < 2 || m < 2) { bad("not-opened"); next }
+      if (src[1] != src[2] || dst[1] != dst[2]) bad("outer-and-inner-differ")
+      if (proto[1] != 50) bad("outer-protocol")
+      if ($5 != "1" && $5 != "True") bad("icv")
+      split($9, sum, ","); if (sum[1] == 0 || sum[1] == "Bad") bad("header-checksum")
+      site = src[1]; sub(/\.[0-9]+$/, "", site)
+      if (((site, $3) in last) && $4 + 0 <= last[site, $3]) bad("number-not-above-the-one-before")
+      last[site, $3] = $4 + 0
+      iv = $8; gsub(/:/, "", iv)
+      if (($3, iv) in ivs) bad("iv-twice"); ivs[$3, iv] = 1
+      if (sid_bits > 0) {
+          id = substr(iv, 1, sid_bits / 4)
+          if ((($3, id) in owner) && owner[$3, id] != site) bad("sender-id-of-two-sites")
+          owner[$3, id] = site
+          if (((site, $3) in sender) && sender[site, $3] != id) ids_changed++
+          sender[site, $3] = id
+      } }
+    END { count = 0; for (s in spis) count++
+          print "packets", packets + 0; print "spis", count
+          for (w in wrong) { print "wrong", w, wrong[w]; print "first", w, first[w] } }' "$dir/esp" > "$dir/verdict"
+cat "$dir/verdict"
+sum() { awk -v what="$1" '$1 == what { print $2 }' "$dir/verdict"; }
+check "at least $(expected packets) ESP packets were read" [ "$(sum packets)" -ge "$(expected packets)" ]
+check "under at least $(expected spis) keys" [ "$(sum spis)" -ge "$(expected spis)" ]
+check "each opens with a good ICV, has the addresses inside that it has outside, and no number or IV twice" \
+    [ "$(awk '$1 == "wrong"' "$dir/verdict" | wc -l)" = 0 ]
+echo "$passed passed, $failed failed"

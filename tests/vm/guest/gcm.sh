@@ -1,0 +1,60 @@
+# gcm.sh - AES-GCM with sender ids of 8 bits, then of 12, that the kernel's own counters are led to. Sites 1 and 2 use
+# the kernel's IPsec, site 3 the user data path. What is on the WAN is kept, with the keys, for check_wire.sh.
+. /suite/lib.sh
+
+netlab_up 3 1
+netlab_psk > /dev/null
+gcm_conf() { # SID_BITS
+    ksd_conf aes256-gcm16 12 60
+    sed -i "s/sid_bits = 16;/sid_bits = $1;/" "$NETLAB_DIR/ksd1.conf"
+}
+gcm_conf 8
+for i in 1 2 3; do netlab_gm_conf $i 10.1.11.2; done
+use_xfrm 1
+use_xfrm 2
+ip -n q-gm1 route | sort > /tmp/routes.before
+netlab_start ksd1 ks1 ksd -c "$NETLAB_DIR/ksd1.conf"
+wire_start
+for i in 1 2 3; do start_gm $i; done
+for i in 1 2 3; do check "site $i is registered" netlab_wait 40 netlab_registered $i; done
+[ "$failed" = 0 ] || { suite_end; exit; }
+check "every site reaches every other" bash -c '. /suite/lib.sh; for p in "1 2" "2 1" "1 3" "3 1" "2 3" "3 2"; do pings $p || exit 1; done'
+
+ping_start roll12 1 2 2000 0.01
+ping_start roll31 3 1 2000 0.01
+teks=$(log_count gm1 SA_TEK_UPDATED)
+check "three rollovers at site 1" netlab_wait 60 log_at_least gm1 SA_TEK_UPDATED $((teks + 3))
+netlab_stop gm1 USR2
+start_gm 1
+check "site 1's agent is replaced and registers again" netlab_wait 20 log_at_least gm1 GM_REGS_COMPL 2
+check "pings end" netlab_wait 40 ping_ended roll12
+netlab_wait 20 ping_ended roll31
+check "no packet lost from 1 to 2" ping_lost_none roll12
+check "no packet lost from 3 to 1" ping_lost_none roll31
+check "what it took over was kept: one SA that sends" [ "$(netlab_in gm1 ip xfrm state | grep -c 'dst 100.127.0.1')" -le 1 ]
+check "the probe left no policy" bash -c "! ip netns exec q-gm1 ip xfrm policy | grep -q 'dst 100.127.0.2'"
+
+# An agent that was killed while it drew: its SA has anybody's sender id, and nobody sends on it.
+netlab_stop gm2 KILL
+netlab_in gm2 ip xfrm policy flush
+start_gm 2
+check "an SA that nobody sends on is not taken over" netlab_wait 20 pings 2 1
+wire_stop 4000 3 8
+
+for i in 1 2 3; do netlab_stop gm$i; done
+netlab_stop ksd1
+rm -r "$NETLAB_DIR/ks1.data"
+gcm_conf 12
+for i in 1 2 3; do rm -f "$NETLAB_DIR/gm$i.log"; done
+netlab_start ksd1 ks1 ksd -c "$NETLAB_DIR/ksd1.conf"
+for i in 1 2 3; do start_gm $i; done
+for i in 1 2 3; do check "12 bits: site $i is registered" netlab_wait 60 netlab_registered $i; done
+check "12 bits: sites reach each other" netlab_wait 20 bash -c '. /suite/lib.sh; pings 1 2 && pings 2 3 && pings 3 1'
+teks=$(log_count gm1 SA_TEK_UPDATED)
+ping_start roll12b 1 2 1500 0.01
+check "12 bits: two rollovers" netlab_wait 60 log_at_least gm1 SA_TEK_UPDATED $((teks + 2))
+netlab_wait 30 ping_ended roll12b
+check "12 bits: no packet lost" ping_lost_none roll12b
+netlab_stop gm1
+check "an end in order leaves nothing" bash -c "[ -z \"\$(ip netns exec q-gm1 bash -c 'ip xfrm state; ip xfrm policy; nft list ruleset; ip route show 100.127.0.0/16; ip -o link show gdoi0p 2>/dev/null')\" ]"
+suite_end
