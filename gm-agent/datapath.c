@@ -1,7 +1,10 @@
 /* datapath.c - the choice of a back end, and the one that touches no packets. */
 #include "gm-agent/datapath.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+
+#include "gm-agent/xfrm_try.h"
 
 static const char *const counter_names[DP_COUNTER_COUNT] = {
     [DP_ENCAPS] = "encaps",         [DP_ENCRYPT] = "encrypt",           [DP_DECAPS] = "decaps",
@@ -76,4 +79,27 @@ err_t datapath_open(const struct gm_datapath_config *config, struct datapath **o
     none->base.ops = &none_ops;
     *out = &none->base;
     return E_OK;
+}
+
+/* With a key of zeros: what is asked is whether the cipher is there. */
+static err_t try_library(const struct esp_suite *suite)
+{
+    static const uint8_t key[SECRET_LEN_MAX];
+    struct esp_context *context = NULL;
+    err_t err = esp_context_open(suite, (struct bytes){key, esp_key_len(suite)},
+                                 (struct bytes){key, esp_integrity_len(suite)}, &context);
+    esp_context_free(context);
+    return err;
+}
+
+size_t datapath_abilities(struct datapath *datapath, struct datapath_ability out[DATAPATH_ABILITY_MAX])
+{
+    if (datapath->ops->abilities != NULL)
+        return datapath->ops->abilities(datapath, out);
+    for (size_t i = 0; i < xfrm_try_count(); i++) {
+        struct esp_suite suite = xfrm_try_suite(i);
+        xfrm_try_name(&suite, out[i].name);
+        out[i].err = try_library(&suite);
+    }
+    return xfrm_try_count();
 }

@@ -53,6 +53,17 @@ enum datapath_counter_id {
 
 const char *datapath_counter_name(enum datapath_counter_id id); /* "encaps", "no_key" ...: static */
 
+enum {
+    DATAPATH_ABILITY_MAX = 24,
+    DATAPATH_ABILITY_NAME_MAX = 40, /* bytes with NUL */
+};
+
+/* One thing that a data path may need, and whether this machine does it: tried, not looked up. */
+struct datapath_ability {
+    char name[DATAPATH_ABILITY_NAME_MAX]; /* "esp-aes 256 esp-sha256-hmac", "nftables" ... */
+    err_t err;                            /* E_OK: works */
+};
+
 struct datapath;
 
 struct datapath_ops {
@@ -69,6 +80,8 @@ struct datapath_ops {
         const struct datapath *datapath); /* DP_COUNTER_COUNT of them */
     /* Removes routes and rules, closes, wipes. NULL is fine. */
     void (*close)(struct datapath *datapath);
+    /* Tries; returns how many. NULL: only what datapath_abilities tries for everyone. */
+    size_t (*abilities)(struct datapath *datapath, struct datapath_ability out[DATAPATH_ABILITY_MAX]);
 };
 
 /* The first member of every back end's struct. */
@@ -83,6 +96,8 @@ struct datapath {
  * device), E_IO, E_NO_MEMORY, with why (static text). */
 err_t datapath_open(const struct gm_datapath_config *config, struct datapath **out,
                     const char **why) MUST_USE;
+/* What can be done here, tried now: the back end's own tries, or our cipher library's transforms. */
+size_t datapath_abilities(struct datapath *datapath, struct datapath_ability out[DATAPATH_ABILITY_MAX]);
 err_t datapath_user_open(const struct gm_datapath_config *config, struct datapath **out,
                          const char **why) MUST_USE;
 err_t datapath_xfrm_open(const struct gm_datapath_config *config, struct datapath **out,

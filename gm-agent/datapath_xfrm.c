@@ -25,10 +25,11 @@ static err_t xfrm_check(const struct group_policy *policy, const char **why)
             policy->selectors[i].dst.addr.family != AF_INET)
             *why = "IPv6 selectors are not supported by this data path";
     for (size_t i = 0; i < policy->tek_count; i++) {
-        if (tek_is_counter_mode(&policy->teks[i]))
-            *why =
-                "AES-GCM: the kernel draws its own counters, which members of a group could draw twice; use "
-                "AES-CBC with HMAC-SHA-2, or backend \"user\"";
+        if (tek_is_counter_mode(&policy->teks[i]) &&
+            (policy->sid_bits == 0 || policy->sid_bits > XFRM_SID_BITS_MAX))
+            *why = "AES-GCM: the kernel's counters can be given sender ids of 8 and 12 bits, but not those "
+                   "of the "
+                   "policy; use backend \"user\", or AES-CBC with HMAC-SHA-2";
         else if (!xfrm_suite_known(&policy->teks[i].suite))
             *why = "a transform that this data path does not have";
     }
@@ -60,7 +61,12 @@ static err_t build_rulesets(struct xfrm_datapath *dp, const struct datapath_stat
 static err_t look_and_update(struct xfrm_datapath *dp, const char **why)
 {
     *why = "the kernel's SAs and policies cannot be read";
+    bool again = false;
     err_t err = xfrm_kernel_read(dp);
+    if (err == E_OK)
+        err = xfrm_probe_review(dp, &again);
+    if (err == E_OK && again)
+        err = xfrm_kernel_read(dp);
     if (err != E_OK)
         return err;
     xfrm_plan_diff(&dp->diff, &dp->plan, &dp->kernel);
@@ -82,6 +88,11 @@ static err_t xfrm_apply(struct datapath *datapath, const struct datapath_state *
     if (err != E_OK)
         return err;
     dp->site = site;
+    dp->sid_bits = state->sid_bits;
+    dp->sid_count = state->sid_count < POLICY_SID_MAX ? state->sid_count : POLICY_SID_MAX;
+    if (dp->sid_count != 0)
+        memcpy(dp->sids, state->sids, dp->sid_count * sizeof(dp->sids[0]));
+    xfrm_ledger_prune(&dp->ledger, state);
     xfrm_plan_close(&dp->plan);
     memcpy(&dp->plan, &plan, sizeof(plan));
     secret_wipe(&plan, sizeof(plan));
@@ -192,6 +203,7 @@ static void xfrm_close(struct datapath *datapath)
         xfrm_kernel_clear(dp);
     if (!datapath->keep && (dp->route_made || dp->taken_over))
         xfrm_anchor_remove(dp->route, &dp->site);
+    xfrm_probe_close(dp);
     xfrm_socket_close(dp->xfrm);
     xfrm_socket_close(dp->nft);
     xfrm_socket_close(dp->route);
@@ -213,6 +225,7 @@ static const struct datapath_ops xfrm_ops = {
     .ready = xfrm_ready,
     .counters = xfrm_counters,
     .close = xfrm_close,
+    .abilities = xfrm_abilities,
 };
 
 static err_t open_sockets(struct xfrm_datapath *dp, const char **why)
@@ -239,6 +252,7 @@ err_t datapath_xfrm_open(const struct gm_datapath_config *config, struct datapat
         return E_NO_MEMORY;
     dp->base.ops = &xfrm_ops;
     dp->config = config;
+    dp->probe_tun = dp->probe_udp = -1;
     dp->ruleset = calloc(1, NFT_RULESET_MAX);
     dp->fresh = calloc(1, NFT_RULESET_MAX);
     dp->scratch = calloc(1, NFT_RULESET_MAX);

@@ -5,6 +5,7 @@
 #define GM_AGENT_DATAPATH_XFRM_H
 
 #include "gm-agent/nft_ruleset.h"
+#include "gm-agent/xfrm_probe.h"
 #include "gm-agent/xfrm_socket.h"
 
 struct netlink_route;
@@ -46,6 +47,11 @@ struct xfrm_datapath {
     struct xfrm_diff diff;
     struct xfrm_totals gone;
     struct xfrm_stat stat_before;
+    int probe_tun, probe_udp; /* -1: not needed yet */
+    struct xfrm_ledger ledger;
+    uint16_t sid_bits; /* as of the latest apply */
+    uint32_t sids[POLICY_SID_MAX];
+    size_t sid_count;
     uint64_t nft_before[NFT_COUNTER_COUNT]; /* of tables that are gone */
     uint64_t nft_last[NFT_COUNTER_COUNT];
     struct datapath_counter counters[DP_COUNTER_COUNT];
@@ -59,6 +65,8 @@ err_t xfrm_site_read(struct xfrm_site *site, const struct gm_datapath_config *co
  * device's. */
 err_t xfrm_anchor_add(struct xfrm_socket *route, const struct xfrm_site *site, uint32_t mtu) MUST_USE;
 void xfrm_anchor_remove(struct xfrm_socket *route, const struct xfrm_site *site);
+/* One address by a device. */
+err_t xfrm_host_route_add(struct xfrm_socket *route, const uint8_t addr[4], uint32_t index) MUST_USE;
 
 /* datapath_xfrm_kernel.c: the kernel's tables. */
 /* Fills kernel with what is ours. E_LIMIT: more than an agent ever had. */
@@ -74,6 +82,23 @@ err_t xfrm_kernel_fail_close(struct xfrm_datapath *dp) MUST_USE;
 void xfrm_kernel_clear(struct xfrm_datapath *dp);
 /* The nftables batch: replaces, or makes anew if that fails or is asked for. */
 err_t xfrm_rules_update(struct xfrm_datapath *dp, bool fresh) MUST_USE;
+
+err_t xfrm_sa_add(struct xfrm_datapath *dp, const struct xfrm_sa *sa) MUST_USE;
+err_t xfrm_sa_delete(struct xfrm_datapath *dp, const struct xfrm_sa *sa) MUST_USE; /* gone already is fine */
+err_t xfrm_policy_put(struct xfrm_datapath *dp, const struct xfrm_policy *policy) MUST_USE;
+err_t xfrm_policy_delete(struct xfrm_datapath *dp, const struct xfrm_policy *policy) MUST_USE; /* likewise */
+
+/* datapath_xfrm_probe.c: AES-GCM. */
+/* Puts an outbound SA in that has a sender id of ours. E_FULL: all were used with this key already;
+ * E_TIMEOUT and those of the kernel. On an error no SA is there. */
+err_t xfrm_probe_draw(struct xfrm_datapath *dp, const struct xfrm_sa *sa, const char **why) MUST_USE;
+/* Looks at outbound SAs in the kernel that this run did not draw: those that an earlier run sends on are
+ * taken over, others are deleted (changed: look anew). */
+err_t xfrm_probe_review(struct xfrm_datapath *dp, bool *changed) MUST_USE;
+void xfrm_probe_close(struct xfrm_datapath *dp);
+
+/* datapath_xfrm_try.c */
+size_t xfrm_abilities(struct datapath *datapath, struct datapath_ability out[DATAPATH_ABILITY_MAX]);
 
 /* datapath_xfrm_count.c */
 void xfrm_stat_read(struct xfrm_stat *out);

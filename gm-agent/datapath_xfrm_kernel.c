@@ -77,7 +77,7 @@ err_t xfrm_kernel_read(struct xfrm_datapath *dp)
     return err != E_OK ? err : look.err;
 }
 
-static err_t add_sa(struct xfrm_datapath *dp, const struct xfrm_sa *sa)
+err_t xfrm_sa_add(struct xfrm_datapath *dp, const struct xfrm_sa *sa)
 {
     uint8_t buffer[XFRM_MESSAGE_MAX];
     err_t err = xfrm_socket_request(dp->xfrm, xfrm_build_sa(buffer, xfrm_socket_next_seq(dp->xfrm), sa));
@@ -85,13 +85,19 @@ static err_t add_sa(struct xfrm_datapath *dp, const struct xfrm_sa *sa)
     return err;
 }
 
-static err_t delete_sa(struct xfrm_datapath *dp, size_t at)
+err_t xfrm_sa_delete(struct xfrm_datapath *dp, const struct xfrm_sa *sa)
 {
     uint8_t buffer[XFRM_MESSAGE_MAX];
-    const struct xfrm_sa *sa = &dp->kernel.sas[at];
-    const struct xfrm_sa_usage *usage = &dp->kernel.usage[at];
     err_t err =
         xfrm_socket_request(dp->xfrm, xfrm_build_sa_delete(buffer, xfrm_socket_next_seq(dp->xfrm), sa));
+    return err == E_NOT_FOUND ? E_OK : err;
+}
+
+static err_t delete_sa(struct xfrm_datapath *dp, size_t at)
+{
+    const struct xfrm_sa *sa = &dp->kernel.sas[at];
+    const struct xfrm_sa_usage *usage = &dp->kernel.usage[at];
+    err_t err = xfrm_sa_delete(dp, sa);
     if (err == E_OK && sa->reqid == xfrm_plan_reqid_out(&dp->site)) {
         dp->gone.out_packets += usage->packets;
     } else if (err == E_OK) {
@@ -99,16 +105,16 @@ static err_t delete_sa(struct xfrm_datapath *dp, size_t at)
         dp->gone.replay += usage->replay;
         dp->gone.integrity_failed += usage->integrity_failed;
     }
-    return err == E_NOT_FOUND ? E_OK : err;
+    return err;
 }
 
-static err_t put_policy(struct xfrm_datapath *dp, const struct xfrm_policy *policy)
+err_t xfrm_policy_put(struct xfrm_datapath *dp, const struct xfrm_policy *policy)
 {
     uint8_t buffer[XFRM_MESSAGE_MAX];
     return xfrm_socket_request(dp->xfrm, xfrm_build_policy(buffer, xfrm_socket_next_seq(dp->xfrm), policy));
 }
 
-static err_t delete_policy(struct xfrm_datapath *dp, const struct xfrm_policy *policy)
+err_t xfrm_policy_delete(struct xfrm_datapath *dp, const struct xfrm_policy *policy)
 {
     uint8_t buffer[XFRM_MESSAGE_MAX];
     err_t err = xfrm_socket_request(dp->xfrm,
@@ -116,13 +122,14 @@ static err_t delete_policy(struct xfrm_datapath *dp, const struct xfrm_policy *p
     return err == E_NOT_FOUND ? E_OK : err;
 }
 
-static err_t add_sas(struct xfrm_datapath *dp, bool outbound)
+static err_t add_sas(struct xfrm_datapath *dp, bool outbound, const char **why)
 {
     for (size_t i = 0; i < dp->diff.add_sa_count; i++) {
         const struct xfrm_sa *sa = &dp->plan.sas[dp->diff.add_sas[i]];
         if ((sa->reqid == xfrm_plan_reqid_out(&dp->site)) != outbound)
             continue;
-        err_t err = add_sa(dp, sa);
+        bool draws = outbound && sa->suite.transform != ESP_AES_CBC;
+        err_t err = draws ? xfrm_probe_draw(dp, sa, why) : xfrm_sa_add(dp, sa);
         if (err != E_OK)
             return err;
     }
@@ -133,9 +140,9 @@ static err_t change_policies(struct xfrm_datapath *dp)
 {
     err_t err = E_OK;
     for (size_t i = 0; i < dp->diff.put_policy_count && err == E_OK; i++)
-        err = put_policy(dp, &dp->plan.policies[dp->diff.put_policies[i]]);
+        err = xfrm_policy_put(dp, &dp->plan.policies[dp->diff.put_policies[i]]);
     for (size_t i = 0; i < dp->diff.drop_policy_count && err == E_OK; i++)
-        err = delete_policy(dp, &dp->kernel.policies[dp->diff.drop_policies[i]]);
+        err = xfrm_policy_delete(dp, &dp->kernel.policies[dp->diff.drop_policies[i]]);
     return err;
 }
 
@@ -147,7 +154,7 @@ err_t xfrm_kernel_update(struct xfrm_datapath *dp, const char **why)
         err = delete_sa(dp, dp->diff.replace_sas[i]);
     if (err == E_OK) {
         *why = "the kernel takes no inbound SA: it lacks ESP (esp4) or the cipher";
-        err = add_sas(dp, false);
+        err = add_sas(dp, false, why);
     }
     if (err == E_OK) {
         *why = "the kernel refuses the nftables rules";
@@ -155,7 +162,7 @@ err_t xfrm_kernel_update(struct xfrm_datapath *dp, const char **why)
     }
     if (err == E_OK) {
         *why = "the kernel takes no outbound SA";
-        err = add_sas(dp, true);
+        err = add_sas(dp, true, why);
     }
     if (err == E_OK) {
         *why = "the kernel refuses a policy";
@@ -183,7 +190,7 @@ err_t xfrm_kernel_fail_close(struct xfrm_datapath *dp)
             continue;
         if (policy.dir == XFRM_POLICY_OUT && policy.action == XFRM_PROTECT)
             policy.action = XFRM_DROP;
-        err_t err = put_policy(dp, &policy);
+        err_t err = xfrm_policy_put(dp, &policy);
         if (first == E_OK)
             first = err;
     }
@@ -200,7 +207,7 @@ void xfrm_kernel_clear(struct xfrm_datapath *dp)
             if (delete_sa(dp, i) != E_OK)
                 failed = E_IO;
         for (size_t i = 0; i < dp->kernel.policy_count; i++)
-            if (delete_policy(dp, &dp->kernel.policies[i]) != E_OK)
+            if (xfrm_policy_delete(dp, &dp->kernel.policies[i]) != E_OK)
                 failed = E_IO;
         (void)failed;
     }

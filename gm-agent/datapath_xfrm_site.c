@@ -96,6 +96,16 @@ static void put_route(struct nlmsghdr *message, const struct xfrm_site *site)
     mnl_attr_put_u32(message, RTA_OIF, site->wan_index);
 }
 
+err_t xfrm_host_route_add(struct xfrm_socket *route, const uint8_t addr[4], uint32_t index)
+{
+    uint8_t buffer[REQUEST_MAX];
+    struct xfrm_site site = {.wan_index = index};
+    memcpy(site.anchor, addr, 4);
+    struct nlmsghdr *message = begin(route, buffer, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+    put_route(message, &site);
+    return xfrm_socket_request(route, message);
+}
+
 static void put_neighbour(struct nlmsghdr *message, const struct xfrm_site *site)
 {
     struct ndmsg *neighbour = mnl_nlmsg_put_extra_header(message, sizeof(*neighbour));

@@ -45,11 +45,17 @@ static void answer(struct status_client *client)
     enum status_command command = status_parse(client->line, &json);
     if (command == STATUS_CLEAR)
         loop_step(loop, &(struct agent_event){.kind = AGENT_EVENT_CLEAR});
+    struct datapath_ability abilities[DATAPATH_ABILITY_MAX];
+    size_t ability_count = 0;
+    if (command == STATUS_SHOW_ELI || command == STATUS_SHOW_ELI_DETAIL)
+        ability_count = datapath_abilities(loop->datapath, abilities);
     struct status_view view = {
         .agent = &loop->agent,
         .counters = loop->datapath->ops->counters(loop->datapath),
         .backend = loop->datapath->ops->name,
         .now_ms = clock_mono_ms(&clock_system),
+        .abilities = abilities,
+        .ability_count = ability_count,
     };
     size_t len = json ? status_json(&view, command, client->answer, sizeof(client->answer))
                       : status_text(&view, command, client->answer, sizeof(client->answer));

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "gm-agent/nft_match.h"
+#include "gm-agent/xfrm_probe.h"
 
 enum {
     ETHER_DST_AT = 0,
@@ -175,7 +176,7 @@ static void rules_stash(struct nft_batch *b, const struct xfrm_site *site)
 }
 
 /* Writes what was stashed, and takes it out of the packet's marks. */
-static void restore(struct nft_batch *b)
+static void restore(struct nft_batch *b, bool counted)
 {
     static const uint8_t none[4];
     nft_load_meta(b, NFT_META_PRIORITY, NFT_REG_1);
@@ -185,7 +186,8 @@ static void restore(struct nft_batch *b)
     nft_immediate(b, NFT_REG_1, none, sizeof(none));
     nft_store_meta(b, NFT_META_MARK, NFT_REG_1);
     nft_store_meta(b, NFT_META_PRIORITY, NFT_REG_1);
-    nft_count(b, counter_names[NFT_COUNTER_ENCAPS]);
+    if (counted)
+        nft_count(b, counter_names[NFT_COUNTER_ENCAPS]);
 }
 
 static void match_anchored(struct nft_batch *b, const struct xfrm_site *site)
@@ -205,16 +207,32 @@ static void match_mark_multicast(struct nft_batch *b, bool multicast)
     nft_compare(b, NFT_REG_1, multicast, groups.addr.bytes, 4);
 }
 
-static void rules_restore(struct nft_batch *b, const struct xfrm_site *site)
+/* Packets to the probe device go there, and are not counted (xfrm_probe.h). */
+static void rule_probe(struct nft_batch *b, const struct xfrm_site *site)
+{
+    uint8_t probe[4];
+    xfrm_probe_address(site, probe);
+    nft_rule_begin(b, "restore");
+    match_anchored(b, site);
+    nft_load_meta(b, NFT_META_MARK, NFT_REG_1);
+    nft_compare(b, NFT_REG_1, true, probe, sizeof(probe));
+    restore(b, false);
+    nft_rule_end(b);
+}
+
+static void rules_restore(struct nft_batch *b, const struct xfrm_site *site,
+                          const struct datapath_state *state)
 {
     nft_rule_begin(b, "untracked");
     match_anchored(b, site);
     nft_notrack(b);
     nft_rule_end(b);
+    if (state->sid_bits != 0)
+        rule_probe(b, site);
     nft_rule_begin(b, "restore");
     match_anchored(b, site);
     match_mark_multicast(b, false);
-    restore(b);
+    restore(b, true);
     nft_rule_end(b);
 }
 
@@ -241,7 +259,7 @@ static void rules_egress(struct nft_batch *b, const struct xfrm_site *site)
     nft_rule_begin(b, "egress");
     match_anchored(b, site);
     match_mark_multicast(b, true);
-    restore(b);
+    restore(b, true);
     if (site->wan_ethernet)
         store_multicast_mac(b);
     nft_verdict(b, NF_ACCEPT, NULL);
@@ -360,7 +378,7 @@ err_t nft_ruleset_build(const struct xfrm_site *site, const struct datapath_stat
     rules_clear(&b, site, state);
     rules_mss(&b, site, state);
     rules_stash(&b, site);
-    rules_restore(&b, site);
+    rules_restore(&b, site, state);
     rules_guard(&b, site, state);
     nft_table_use(&b, NFPROTO_NETDEV, table);
     rules_egress(&b, site);

@@ -1,5 +1,6 @@
 /* status.c - answers as text. */
 #include "gm-agent/status.h"
+#include "gm-agent/status_eli.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -38,6 +39,8 @@ enum status_command status_parse(const char *line, bool *json)
         {"show crypto gdoi gm rekey", STATUS_SHOW_REKEY},
         {"show crypto ipsec sa", STATUS_SHOW_IPSEC},
         {"clear crypto gdoi", STATUS_CLEAR},
+        {"show crypto eli", STATUS_SHOW_ELI},
+        {"show crypto eli detail", STATUS_SHOW_ELI_DETAIL},
     };
     char words[STATUS_COMMAND_MAX] = "";
     size_t len = 0;
@@ -383,8 +386,13 @@ size_t status_text(const struct status_view *view, enum status_command command, 
     case STATUS_CLEAR:
         add(&t, "keys of group %s dropped, registering again\n", view->agent->config->group_name);
         break;
+    case STATUS_SHOW_ELI:
+    case STATUS_SHOW_ELI_DETAIL:
+        return status_eli_text(view, command == STATUS_SHOW_ELI_DETAIL, out, cap);
     case STATUS_UNKNOWN:
-        add(&t, "%% unknown command; known are: show crypto gdoi [gm [rekey]], show crypto ipsec sa, clear "
+        add(&t, "%% unknown command; known are: show crypto gdoi [gm [rekey]], show crypto ipsec sa, show "
+                "crypto eli "
+                "[detail], clear "
                 "crypto gdoi\n");
         break;
     }

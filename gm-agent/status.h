@@ -17,13 +17,17 @@ enum status_command {
     STATUS_SHOW_REKEY,
     STATUS_SHOW_IPSEC,
     STATUS_CLEAR,
+    STATUS_SHOW_ELI,        /* abilities only */
+    STATUS_SHOW_ELI_DETAIL, /* likewise */
 };
 
 struct status_view {
     const struct agent *agent;
     const struct datapath_counter *counters; /* DP_COUNTER_COUNT */
     const char *backend;
-    uint64_t now_ms; /* monotonic */
+    uint64_t now_ms;                          /* monotonic */
+    const struct datapath_ability *abilities; /* for "show crypto eli" */
+    size_t ability_count;
 };
 
 /* "show crypto gdoi", "show crypto gdoi gm", "show crypto gdoi gm rekey", "show crypto ipsec sa", "clear

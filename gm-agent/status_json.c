@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "gm-agent/status.h"
+#include "gm-agent/status_eli.h"
 
 static json_t *text_of_addr(const struct addr *addr)
 {
@@ -122,6 +123,9 @@ static json_t *build(const struct status_view *view, enum status_command command
                          "counters", counters(view));
     case STATUS_CLEAR:
         return json_pack("{s:b}", "cleared", 1);
+    case STATUS_SHOW_ELI:
+    case STATUS_SHOW_ELI_DETAIL:
+        return status_eli_json(view);
     case STATUS_UNKNOWN:
         break;
     }

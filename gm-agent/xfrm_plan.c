@@ -8,7 +8,8 @@ enum {
     /* Behind the policies of any other IPsec software on the machine. */
     PRIORITY_OURS = 0x40000000,
     PRIORITY_INSTANCE = 0x3fff, /* bits of the instance, above those of the order */
-    ORDER_CONTROL = 0,
+    ORDER_FIRST = 0,
+    ORDER_CONTROL = 1,
     ORDER_DENY = 16,
     ORDER_SELECTORS = 64,
     IP_HEADER = 20,
@@ -38,6 +39,11 @@ uint32_t xfrm_plan_reqid_out(const struct xfrm_site *site)
 static uint32_t priority_of(const struct xfrm_site *site, uint32_t order)
 {
     return PRIORITY_OURS | (instance_hash(site) & PRIORITY_INSTANCE) << XFRM_PLAN_ORDER_BITS | order;
+}
+
+uint32_t xfrm_plan_priority_first(const struct xfrm_site *site)
+{
+    return priority_of(site, ORDER_FIRST);
 }
 
 bool xfrm_plan_owns_sa(const struct xfrm_site *site, const struct xfrm_sa *sa)

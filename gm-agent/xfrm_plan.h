@@ -16,8 +16,8 @@
 
 enum {
     XFRM_PLAN_SA_MAX = TEK_TABLE_MAX + 1,
-    XFRM_PLAN_CONTROL_MAX = 6, /* ways out for our own control traffic */
-    XFRM_PLAN_DENY_MAX = GM_DENY_MAX,   /* local exceptions */
+    XFRM_PLAN_CONTROL_MAX = 6,        /* ways out for our own control traffic */
+    XFRM_PLAN_DENY_MAX = GM_DENY_MAX, /* local exceptions */
     XFRM_PLAN_POLICY_MAX =
         (POLICY_SELECTOR_MAX + XFRM_PLAN_DENY_MAX) * (3 + GM_LAN_MAX) + XFRM_PLAN_CONTROL_MAX,
     XFRM_KERNEL_SA_MAX = 4 * XFRM_PLAN_SA_MAX,         /* of ours, found in the kernel */
@@ -73,6 +73,8 @@ struct xfrm_diff {
 
 uint32_t xfrm_plan_reqid_in(const struct xfrm_site *site);
 uint32_t xfrm_plan_reqid_out(const struct xfrm_site *site);
+/* Before all others of ours. */
+uint32_t xfrm_plan_priority_first(const struct xfrm_site *site);
 /* Is it one that an agent of this instance put there, now or earlier? */
 bool xfrm_plan_owns_sa(const struct xfrm_site *site, const struct xfrm_sa *sa);
 bool xfrm_plan_owns_policy(const struct xfrm_site *site, const struct xfrm_policy *policy);

@@ -69,6 +69,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size >= NLMSG_HDRLEN)
         memcpy(&seq, copy + 8, sizeof(seq));
     xfrm_reply_walk((struct bytes){copy, size}, seq, take, &count, &err);
+    uint32_t sid;
+    if (size != 0 && xfrm_probe_read((struct bytes){copy, size}, seq, copy[0] % 33, &sid))
+        require(size >= 36 && (copy[0] % 33 == 32 || sid >> copy[0] % 33 == 0));
     copy[size] = '\0';
     xfrm_stat_parse(&stat, (const char *)copy);
     free(copy);

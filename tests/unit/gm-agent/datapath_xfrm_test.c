@@ -168,6 +168,23 @@ static void all_is_gone_after_the_end(void **state)
         run("ip xfrm policy; ip xfrm state; nft list ruleset; ip route show 100.127.0.1; ip neigh"), "");
 }
 
+static void if_asked_to_it_leaves_all_in_force(void **state)
+{
+    (void)state;
+    no_keys();
+    open_it();
+    apply_ok();
+    dp->keep = true;
+    dp->ops->close(dp);
+    dp = NULL;
+    assert_true(has("ip xfrm policy list dir out", "action block"));
+    assert_true(has("nft list ruleset", "counter name \"leak\" drop"));
+    open_it(); /* without a policy of its own: what it took over goes with it */
+    dp->ops->close(dp);
+    dp = NULL;
+    assert_string_equal(run("ip xfrm policy; nft list ruleset"), "");
+}
+
 static void other_peoples_entries_stay(void **state)
 {
     (void)state;
@@ -267,7 +284,7 @@ static void a_missing_device_is_named(void **state)
     assert_null(dp);
 }
 
-static void counter_mode_and_ipv6_are_refused(void **state)
+static void counter_mode_without_short_sender_ids_and_ipv6_are_refused(void **state)
 {
     static struct group_policy policy;
     const char *why = NULL;
@@ -279,10 +296,28 @@ static void counter_mode_and_ipv6_are_refused(void **state)
     policy.selectors[0] = fixture_selector("10.0.0.0/8", "10.0.0.0/8");
     assert_err(dp->ops->check(&policy, &why), E_UNSUPPORTED);
     assert_non_null(strstr(why, "AES-GCM"));
+    policy.sid_bits = 16;
+    assert_err(dp->ops->check(&policy, &why), E_UNSUPPORTED); /* would take too long to draw */
+    policy.sid_bits = 12;
+    assert_ok(dp->ops->check(&policy, &why));
     policy.teks[0].suite = (struct esp_suite){ESP_AES_CBC, 256, AUTH_HMAC_SHA256};
     assert_ok(dp->ops->check(&policy, &why));
     policy.selectors[0] = fixture_selector("2001:db8::/32", "2001:db8::/32");
     assert_err(dp->ops->check(&policy, &why), E_UNSUPPORTED);
+}
+
+static void what_the_kernel_can_do_is_tried_and_leaves_nothing(void **state)
+{
+    struct datapath_ability abilities[DATAPATH_ABILITY_MAX];
+    (void)state;
+    open_it();
+    size_t count = datapath_abilities(dp, abilities);
+    assert_int_equal(count, 20);
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(abilities[i].name, "nftables") == 0)
+            assert_ok(abilities[i].err);
+    assert_string_equal(
+        run("ip xfrm state; ip xfrm policy; nft list ruleset; ip -o link show gdoi0t 2>/dev/null"), "");
 }
 
 static void xfrm_stat_is_summed_by_meaning(void **state)
@@ -308,6 +343,7 @@ int main(void)
         TEST(without_keys_the_selectors_drop),
         TEST(the_rules_are_as_meant),
         TEST(all_is_gone_after_the_end),
+        TEST(if_asked_to_it_leaves_all_in_force),
         TEST(other_peoples_entries_stay),
         TEST(a_changed_policy_replaces_the_old_one),
         TEST(what_others_flush_is_put_back),
@@ -315,7 +351,8 @@ int main(void)
         TEST(keys_are_taken_or_traffic_is_dropped),
         TEST(a_protected_packet_is_dropped_and_counted),
         TEST(a_missing_device_is_named),
-        TEST(counter_mode_and_ipv6_are_refused),
+        TEST(what_the_kernel_can_do_is_tried_and_leaves_nothing),
+        TEST(counter_mode_without_short_sender_ids_and_ipv6_are_refused),
         cmocka_unit_test(xfrm_stat_is_summed_by_meaning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
