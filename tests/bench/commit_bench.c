@@ -1,19 +1,36 @@
-/* Commits of the replicated state on one disk, beside what that disk does bare: the same octets by pwrite and
- * fdatasync into a preallocated file, in the same run, in turn. A commit is: proposal -> entry -> log on disk
- * -> applied -> LMDB -> callback. commit_bench [DIR] [SECONDS]      DIR on the disk to be measured (default:
- * the working directory) Prints a table and one line of JSON. */
+/* commit_bench.c - commits of the replicated state on one disk, beside what that disk does bare: the same
+ * octets by pwrite and fdatasync into a preallocated file, in the same run, in turn. A commit is: proposal ->
+ * entry -> log on disk (on two of three disks) -> applied -> LMDB -> callback. commit_bench [DIR] [SECONDS]
+ * [SERVERS]      DIR on the disk to be measured (default: the working directory); SERVERS 1 or 3: the others
+ * are processes of their own, joined by token over loopback Prints a table and one line of JSON. */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "cluster/cluster.h"
 
-enum { SAMPLE_MAX = 1 << 20, MEMBERS = 1000, PEER_LEN = 300, BARE_FILE = 16 << 20, ROUNDS = 3 };
+extern char **environ;
+
+enum {
+    SAMPLE_MAX = 1 << 20,
+    MEMBERS = 1000,
+    PEER_LEN = 300,
+    SERVER_MAX = 3,
+    PORTS = 2,
+    ELECTION_MS = 3000,
+    BARE_FILE = 16 << 20,
+    ROUNDS = 3
+};
 
 static const unsigned depths[] = {1, 16, 128, 512};
 enum { DEPTHS = 4 };
@@ -36,6 +53,7 @@ struct bench {
     struct cluster *cluster;
     bool ready;
     bool setting;
+    uint16_t port;
     unsigned flying;
     unsigned depth;
     uint64_t end_us;
@@ -108,7 +126,7 @@ static void on_member(void *context, const struct apply_result *result)
 {
     struct slot *slot = context;
     if (result->err != E_OK)
-        die("a commit failed");
+        die(err_text(result->err));
     add_sample(slot->bench->into, now_us() - slot->sent_us);
     slot->sent_us = 0;
     slot->bench->flying--;
@@ -166,7 +184,7 @@ static void on_set(void *context, const struct apply_result *result)
 {
     struct bench *b = context;
     if (result->err != E_OK)
-        die("setting up failed");
+        die(err_text(result->err));
     b->setting = false;
 }
 
@@ -191,6 +209,85 @@ static void make_group(struct bench *b)
     c.u.rekey.tek =
         (struct tek_record){.generation = 1, .spi = 1000, .created_ms = c.time_ms, .lifetime_s = 86400};
     commit(b, &c);
+}
+
+/* ---- the other servers ---- */
+
+/* Ports for the cluster and its join requests, of all servers, free now. */
+static uint16_t free_ports(void)
+{
+    for (unsigned port = 22000 + (unsigned)getpid() % 5000 * 6; port < 60000; port += SERVER_MAX * PORTS) {
+        bool free = true;
+        for (unsigned i = 0; i < SERVER_MAX * PORTS && free; i++) {
+            struct sockaddr_in at = {.sin_family = AF_INET,
+                                     .sin_port = htons((uint16_t)(port + i)),
+                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+            int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+            free = bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0;
+            close(fd);
+        }
+        if (free)
+            return (uint16_t)port;
+    }
+    die("no free ports");
+    return 0;
+}
+
+/* commit_bench peer DIR PORT JOIN_PORT TOKEN: runs until its parent ends. */
+static int peer_main(char **argv)
+{
+    static struct bench b;
+    char key[4200];
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    snprintf(key, sizeof(key), "%s/node.key", argv[2]);
+    uv_loop_init(&b.loop);
+    struct cluster_options options = {.data_dir = argv[2],
+                                      .node_key_file = key,
+                                      .clock = &clock_system,
+                                      .rng = &rng_system,
+                                      .loop = &b.loop,
+                                      .listen = {addr_v4(127, 0, 0, 1), (uint16_t)strtoul(argv[3], NULL, 10)},
+                                      .priority = 50,
+                                      .join = {addr_v4(127, 0, 0, 1), (uint16_t)strtoul(argv[4], NULL, 10)},
+                                      .join_token = argv[5],
+                                      .context = &b,
+                                      .on_ready = on_ready,
+                                      .election_ms = ELECTION_MS};
+    if (cluster_open(&b.cluster, &options) != E_OK || cluster_start(b.cluster) != E_OK)
+        die("a peer does not start");
+    return uv_run(&b.loop, UV_RUN_DEFAULT);
+}
+
+static unsigned voters(const struct bench *b)
+{
+    struct cluster_status status;
+    cluster_status(b->cluster, &status);
+    return status.voters;
+}
+
+static pid_t add_peer(struct bench *b, const char *dir, unsigned number)
+{
+    char token[JOIN_TOKEN_TEXT_MAX], path[4200], port[8], join[8];
+    b->setting = true;
+    if (cluster_token_make(b->cluster, JOIN_VOTER, token, on_set, b) != E_OK)
+        die("no token");
+    while (b->setting)
+        uv_run(&b->loop, UV_RUN_ONCE);
+    snprintf(path, sizeof(path), "%s/peer%u", dir, number);
+    snprintf(port, sizeof(port), "%u", b->port + number * PORTS);
+    snprintf(join, sizeof(join), "%u", b->port + 1u);
+    char self[] = "commit_bench", word[] = "peer";
+    char *argv[] = {self, word, path, port, join, token, NULL};
+    pid_t pid = fork();
+    if (pid == 0) {
+        execve("/proc/self/exe", argv, environ);
+        _exit(127);
+    }
+    while (pid > 0 && voters(b) != number + 1 && waitpid(pid, NULL, WNOHANG) == 0)
+        uv_run(&b->loop, UV_RUN_ONCE);
+    if (pid < 0 || voters(b) != number + 1)
+        die("a peer does not join");
+    return pid;
 }
 
 static void print_row(const char *name, struct samples *s)
@@ -229,7 +326,11 @@ int main(int argc, char **argv)
     static struct bench b;
     static char dir[4096], key[4200];
     struct samples bare = {0}, runs[DEPTHS] = {{0}};
-    double seconds = argc > 2 ? atof(argv[2]) : 2;
+    if (argc == 6 && strcmp(argv[1], "peer") == 0)
+        return peer_main(argv);
+    double seconds = argc > 2 ? strtod(argv[2], NULL) : 2;
+    unsigned servers = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 1;
+    pid_t peers[SERVER_MAX] = {0};
     snprintf(dir, sizeof(dir), "%s/commit-bench-XXXXXX", argc > 1 ? argv[1] : ".");
     if (mkdtemp(dir) == NULL)
         die("cannot make a directory");
@@ -244,9 +345,18 @@ int main(int argc, char **argv)
                                       .rng = &rng_system,
                                       .loop = &b.loop,
                                       .context = &b,
-                                      .on_ready = on_ready};
+                                      .on_ready = on_ready,
+                                      .election_ms = ELECTION_MS};
+    if (servers > 1) {
+        b.port = free_ports();
+        options.listen = (struct endpoint){addr_v4(127, 0, 0, 1), b.port};
+    }
     if (cluster_open(&b.cluster, &options) != E_OK || cluster_start(b.cluster) != E_OK)
         die("the cluster does not start");
+    while (!b.ready)
+        uv_run(&b.loop, UV_RUN_ONCE);
+    for (unsigned i = 1; i < servers && i < SERVER_MAX; i++)
+        peers[i] = add_peer(&b, dir, i);
     while (!b.ready)
         uv_run(&b.loop, UV_RUN_ONCE);
     make_group(&b);
@@ -256,6 +366,10 @@ int main(int argc, char **argv)
             run_cluster(&b, depths[i], seconds / ROUNDS, &runs[i]);
     }
     report(&bare, runs);
+    for (unsigned i = 1; i < SERVER_MAX; i++) {
+        if (peers[i] > 0 && kill(peers[i], SIGKILL) == 0)
+            waitpid(peers[i], NULL, 0);
+    }
     cluster_stop(b.cluster, NULL, NULL);
     uv_run(&b.loop, UV_RUN_DEFAULT);
     cluster_free(b.cluster);

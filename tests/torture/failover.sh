@@ -11,15 +11,8 @@ if [ -z "${QUORATE_BIN:-}" ]; then
     ninja -C build/bench ksd ksctl gdoi_load > /dev/null
     export QUORATE_BIN=$PWD/build/bench/bin
 fi
-# Unpacked and not installed: it would start a service.
 case " $systems " in
-*" etcd "*)
-    if ! command -v etcd > /dev/null && [ ! -x build/etcd/usr/bin/etcd ]; then
-        mkdir -p build/etcd
-        (cd build/etcd && apt-get download -qq etcd-server 2> /dev/null && dpkg -x etcd-server_*.deb .)
-    fi
-    ETCD=$(command -v etcd || echo "$PWD/build/etcd/usr/bin/etcd")
-    export ETCD ;;
+*" etcd "*) . tests/torture/etcd.sh ;;
 esac
 E2E=qfo NETLAB_CROWD=10.1.128.0/17 NETLAB_IKE='rate_per_s = 100000; rate_burst = 100000;'
 . tests/lib/e2e.sh

@@ -3,11 +3,13 @@
  * with the protocol library's member side, loop over the key servers when one is silent, and acknowledge
  * every push.
  *
- * What a member was told goes to standard output, one line a fact, so that it can be compared with what the
- * servers hold: R START END MEMBER SERVER SEQ KEK_SPI TEK_SPI=DIGEST...        a registration: message 4 is
- * here P TIME SEQ KEK_SPI OCTETS DIGEST TEK_SPI=DIGEST...              the first copy of a push Q SEQ FIRST
- * LAST MEMBERS COPIES                                 a push is over: when its copies came, how many members
- * acknowledged F TIME MEMBER SERVER STATE                                      a try that ended without keys
+ * What a member was told goes to standard output, one line a fact, to be compared with what the servers hold:
+ *   R START END MEMBER SERVER SEQ KEK_SPI TEK_SPI=DIGEST...       a registration: message 4 is here
+ *   P TIME SEQ KEK_SPI OCTETS DIGEST NEW_KEK TEK_SPI=DIGEST...    the first copy of a push
+ *   Q SEQ FIRST LAST MEMBERS COPIES    a push is over: when its copies came, how many members it was new to;
+ *                                      SEQ 0: copies under a KEK that no member has, and nobody acknowledges
+ *   E TIME REASON                      a push that cannot be used
+ *   F TIME MEMBER SERVER STATE         a try that ended without keys
  * Times are seconds of CLOCK_MONOTONIC. A DIGEST of a key tells keys apart and nothing else. */
 #ifndef TESTS_TORTURE_LOAD_H
 #define TESTS_TORTURE_LOAD_H

@@ -112,8 +112,12 @@ void load_push_datagram(struct load *load, size_t member, const struct endpoint 
 {
     uint8_t answer[PUSH_ACK_LEN_MAX];
     struct load_kek *kek = kek_find(load, datagram.data); /* the cookies are the SPI */
-    if (kek == NULL) {
+    if (kek == NULL) { /* a push of nobody, to be timed only */
         load->unwanted++;
+        if (!load->push.open)
+            load->push = (struct load_push){.first_us = now_us, .open = true};
+        load->push.last_us = now_us;
+        load->push.copies++;
         return;
     }
     bool known = datagram.len == kek->datagram_len && memcmp(datagram.data, kek->datagram, datagram.len) == 0;
