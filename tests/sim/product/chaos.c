@@ -1,6 +1,7 @@
 /* chaos.c - what goes wrong in a run, and its end. Each kind comes with a rate of its own, drawn from the
  * seed; a third of the runs has some of them not at all, so that others show alone. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/sim/product/sim.h"
@@ -23,6 +24,7 @@ enum chaos {
     CHAOS_MEMBER_REMOVED,
     CHAOS_REKEY,
     CHAOS_STRANGERS,
+    CHAOS_LOAD,
     CHAOS_COUNT,
 };
 
@@ -33,7 +35,7 @@ static unsigned weight_of(struct sim *sim, enum chaos kind)
         [CHAOS_PAUSE] = 8,          [CHAOS_CUT_ONE_WAY] = 10, [CHAOS_PARTITION] = 8,      [CHAOS_HEAL] = 20,
         [CHAOS_DISK_FULL] = 3,      [CHAOS_DISK_BROKEN] = 3,  [CHAOS_DISK_SLOW] = 5,      [CHAOS_CLOCK] = 6,
         [CHAOS_MEMBER_RESTART] = 4, [CHAOS_MEMBER_CLEAR] = 4, [CHAOS_MEMBER_REMOVED] = 3, [CHAOS_REKEY] = 6,
-        [CHAOS_STRANGERS] = 4};
+        [CHAOS_STRANGERS] = 4,      [CHAOS_LOAD] = 4};
     uint64_t dice = sim->seed * 31 + kind;
     return sim_hash(&dice, sizeof(dice), 77) % 3 == 1 && kind != CHAOS_HEAL ? 0 : weights[kind];
 }
@@ -104,6 +106,44 @@ static void remove_member(struct sim *sim)
         identity_from_addr(&sim->members[sim_below(sim, sim->member_count)].addr);
     if (server_propose(s, &command, ignore, NULL) == E_OK)
         sim_trace(sim, "operator: removes a member at server %d", s->index);
+}
+
+struct load {
+    unsigned left;
+    uint64_t gap_ms;
+};
+
+/* Many entries in the log, so that who was away needs a snapshot. */
+static void on_load(struct sim *sim, void *arg, bool live)
+{
+    struct load *load = arg;
+    struct sim_server *s = live && load->left > 0 ? some_server(sim) : NULL;
+    struct command command = {.type = CMD_PSK_SET};
+    struct prefix nobody;
+    if (s != NULL && s->ready && prefix_parse(&nobody, "10.98.0.0/16") == E_OK &&
+        ks_psk_seal(cluster_state(s->cluster), cluster_wrap_key(s->cluster), &s->rng, &nobody,
+                    bytes_of_text("nobody has this one"), &command.u.psk_set.psk) == E_OK) {
+        command.time_ms = cluster_now_ms(s->cluster);
+        if (server_propose(s, &command, ignore, NULL) != E_OK)
+            load->left /= 2;
+    }
+    if (!live || load->left == 0 || sim->calm) {
+        free(load);
+        return;
+    }
+    load->left--;
+    sim_at(sim, sim->now_ms + load->gap_ms, -1, on_load, load);
+}
+
+static void begin_load(struct sim *sim)
+{
+    struct load *load = sim_alloc(sizeof(*load));
+    *load = (struct load){100 + sim_below(sim, 500), 1 + sim_below(sim, 10)};
+    sim_trace(sim, "operator: %u changes", load->left);
+    struct sim_server *away = sim_chance(sim, 600) ? some_server(sim) : NULL;
+    if (away != NULL)
+        server_crash(away, sim_chance(sim, 300), 3000 + sim_below(sim, 8000));
+    on_load(sim, load, true);
 }
 
 /* Datagrams of nobody we know, to everyone. */
@@ -208,6 +248,10 @@ static void do_harm(struct sim *sim, enum chaos kind)
         break;
     case CHAOS_STRANGERS:
         strangers(sim);
+        break;
+    case CHAOS_LOAD:
+        if (!sim->by_file) /* the file would take them away again */
+            begin_load(sim);
         break;
     default:
         harm_server(sim, kind);

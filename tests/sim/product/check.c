@@ -24,13 +24,19 @@ static int server_by_id(const struct sim *sim, const uint8_t *id)
 
 /* ---- the log, seen by whoever applies a place of it first ---- */
 
-static void note_spi(struct sim *sim, uint32_t spi, bool kek)
+/* ahead: of the key runway, to be used by a rekey later, once. */
+static void note_spi(struct sim *sim, uint32_t spi, bool kek, bool ahead)
 {
-    for (size_t i = 0; i < sim->spi_count; i++)
-        SIM_CHECK(sim, "SPI", sim->spis[i].spi != spi || sim->spis[i].kek != kek, "SPI %08x is given twice",
-                  spi);
+    for (size_t i = 0; i < sim->spi_count; i++) {
+        struct sim_spi *known = &sim->spis[i];
+        if (known->spi != spi || known->kek != kek)
+            continue;
+        SIM_CHECK(sim, "SPI", known->ahead, "SPI %08x is given twice", spi);
+        known->ahead = ahead;
+        return;
+    }
     SIM_CHECK(sim, "I5", sim->spi_count < 2 * SIM_PUSH_MAX, "more rekeys than a run can hold");
-    sim->spis[sim->spi_count++] = (struct sim_spi){.spi = spi, .kek = kek};
+    sim->spis[sim->spi_count++] = (struct sim_spi){.spi = spi, .kek = kek, .ahead = ahead};
 }
 
 static uint32_t short_spi(const uint8_t *spi)
@@ -68,9 +74,9 @@ static void on_rekey(struct sim_server *s, const struct cmd_rekey *r, const stru
 {
     struct sim *sim = s->sim;
     if (r->has_tek)
-        note_spi(sim, r->tek.spi, false);
+        note_spi(sim, r->tek.spi, false, false);
     if (r->has_kek)
-        note_spi(sim, short_spi(r->kek.spi), true);
+        note_spi(sim, short_spi(r->kek.spi), true, false);
     SIM_CHECK(sim, "I4", r->epoch == cluster_state(s->cluster)->cluster.coop_epoch,
               "a rekey of epoch %u in %u", r->epoch, cluster_state(s->cluster)->cluster.coop_epoch);
     if (strcmp(group->record.config.name, SIM_GROUP) != 0)
@@ -90,6 +96,15 @@ static void on_rekey(struct sim_server *s, const struct cmd_rekey *r, const stru
                           .tek_spi = r->has_tek ? r->tek.spi : 0,
                           .at_ms = sim->now_ms};
     sim_trace(sim, "committed: rekey %u kind %d, SPI %08x", r->seq, (int)r->kind, r->tek.spi);
+}
+
+static void on_runway(struct sim_server *s, const struct cmd_runway_set *r)
+{
+    SIM_CHECK(s->sim, "I4", r->epoch == cluster_state(s->cluster)->cluster.coop_epoch, "a runway of epoch %u",
+              r->epoch);
+    s->sim->counts.runways++;
+    for (size_t i = 0; i < r->count; i++)
+        note_spi(s->sim, r->teks[i].spi, false, true);
 }
 
 static void on_registered(struct sim_server *s, const struct cmd_member_registered *r,
@@ -149,6 +164,8 @@ static void first_sight(struct sim_server *s, const struct command *c, const str
         return;
     if (c->type == CMD_REKEY)
         on_rekey(s, &c->u.rekey, result->group);
+    else if (c->type == CMD_RUNWAY_SET)
+        on_runway(s, &c->u.runway_set);
     else if (c->type == CMD_MEMBER_REGISTERED)
         on_registered(s, &c->u.member_registered, result);
     else if (c->type == CMD_MEMBER_REMOVED && c->u.member_removed.group_id == sim->group_id)

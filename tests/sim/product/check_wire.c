@@ -28,6 +28,24 @@ bool check_has_secret(const struct sim *sim, struct bytes where)
     return false;
 }
 
+static void add_runway(struct sim_server *s, const struct ks_group *group)
+{
+    const struct ks_state *state = cluster_state(s->cluster);
+    for (size_t i = 0; i < group->record.runway_count; i++) {
+        const struct tek_record *tek = &group->record.runway[i];
+        uint8_t context[WRAP_CONTEXT_MAX], name[4];
+        struct secret key = {0};
+        struct writer w = writer_over(name, sizeof(name));
+        write_u32(&w, tek->spi);
+        err_t err = keywrap_open(
+            cluster_wrap_key(s->cluster),
+            wrap_context(state, group->record.id, WRAP_TEK_KEY, writer_bytes(&w), context), &tek->key, &key);
+        SIM_CHECK(s->sim, "keys", err == E_OK, "a key of the runway cannot be opened: %s", err_text(err));
+        secret_add(s->sim, secret_view(&key));
+        secret_close(&key);
+    }
+}
+
 /* What a rekey brought is opened once, so that it can be looked for everywhere. */
 void check_commit_secrets(struct sim_server *s, struct bytes encoded)
 {
@@ -36,6 +54,8 @@ void check_commit_secrets(struct sim_server *s, struct bytes encoded)
     const struct ks_state *state = cluster_state(s->cluster);
     const struct ks_group *group = ks_state_group_by_name(state, SIM_GROUP);
     secret_add(sim, secret_view(&sim->psk.secret));
+    if (group != NULL)
+        add_runway(s, group);
     if (group != NULL && group->record.generation != sim->secret_generation &&
         ks_group_policy(state, group, cluster_wrap_key(s->cluster), NULL, cluster_now_ms(s->cluster),
                         &policy) == E_OK) {

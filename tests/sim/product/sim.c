@@ -190,6 +190,8 @@ static void make_group(struct sim *sim)
     if (counter) {
         sim->group.suite = (struct esp_suite){ESP_AES_GCM_16, 128, AUTH_NONE};
         sim->group.sid_bits = 8;
+    } else {
+        sim->group.runway = (uint8_t)sim_below(sim, RUNWAY_MAX + 1);
     }
     for (size_t i = 0; i < sizeof(raw); i++)
         raw[i] = (uint8_t)sim_random(sim);

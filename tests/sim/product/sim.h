@@ -208,7 +208,7 @@ struct sim_secret {
 struct sim_counts {
     unsigned long events, commits, rekeys, pushes, pulls, pulls_checked, registrations, crashes, powers,
         elections, primaries, snapshots, cuts, pauses, calls, unknown, reads, refused_disk, mangled,
-        histories, too_long;
+        histories, too_long, runways;
 };
 
 enum sim_plant {
@@ -265,7 +265,7 @@ struct sim {
     uint32_t group_id;
     struct sim_spi {
         uint32_t spi;
-        bool kek;
+        bool kek, ahead; /* of the runway, not used yet */
         uint64_t key_hash;
     } spis[2 * SIM_PUSH_MAX];
     size_t spi_count;
