@@ -77,11 +77,15 @@ static int add_threads(scmp_filter_ctx filter)
 static int add_families(scmp_filter_ctx filter, const int *families, size_t count)
 {
     int rc = 0;
-    for (size_t i = 0; i < count && rc == 0; i++)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+    /* Not SCMP_A0: it leaves the second datum out, which clang minds. */
+    struct scmp_arg_cmp is = {.arg = 0, .op = SCMP_CMP_EQ};
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        is.datum_a = (scmp_datum_t)families[i];
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, is);
+    }
+    is.datum_a = AF_UNIX;
     if (rc == 0)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1, is);
     return rc;
 }
 
