@@ -187,7 +187,11 @@ static err_t open_last(struct recovery *rc, uint64_t at, size_t used, uint64_t f
             return disk_err(failed);
         segment->len = wal->segment_len;
     }
-    return used > 0 ? cut_tail(rc, at, used) : E_OK;
+    if (used > 0)
+        return cut_tail(rc, at, used);
+    /* A process that was killed before its sync left frames that only the page cache has. They count from now
+     * on, and the next sync may be of another segment. */
+    return disk_sync(wal->disk, wal->fd);
 }
 
 static err_t read_segment(struct recovery *rc, struct bytes file, uint64_t number, bool last)
@@ -239,5 +243,5 @@ err_t wal_recover(struct wal *wal, const struct wal_reader *reader, struct wal_r
         free(data);
     }
     free(numbers);
-    return err;
+    return err == E_OK ? disk_sync_dir(wal->dir) : err; /* what was renamed, for the same reason */
 }

@@ -232,6 +232,27 @@ static void failed_allocations_leave_the_log_readable(void **state)
     assert_int_equal(f->seen.last, 20);
 }
 
+static int counted_sync(void *context, int fd)
+{
+    ++*(int *)context;
+    return fcntl(fd, F_GETFD) < 0 ? -1 : 0;
+}
+
+/* Killed between write and sync: the frame is read again, and counts. The power may go before the file is
+ * synced next, perhaps never, when the next frame begins another segment. */
+static void what_is_read_back_is_synced_before_it_counts(void **state)
+{
+    struct fixture *f = *state;
+    int syncs = 0;
+    struct disk counted = {quick_pwrite, counted_sync, &syncs};
+    append_one(f, 1, 1, 64);
+    f->disk = &counted;
+    assert_ok(reopen(f));
+    assert_int_equal(f->seen.last, 1);
+    assert_int_equal(f->report.cut_octets, 0);
+    assert_int_equal(syncs, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +261,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(truncation_and_reset_are_kept, setup, teardown),
         cmocka_unit_test_setup_teardown(segments_follow_each_other_and_old_ones_go, setup, teardown),
         cmocka_unit_test_setup_teardown(a_frame_longer_than_a_segment_gets_one_of_its_own, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_read_back_is_synced_before_it_counts, setup, teardown),
         cmocka_unit_test_setup_teardown(after_a_failed_write_or_sync_nothing_more_is_accepted, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_is_told_as_such_and_loses_nothing, setup, teardown),
