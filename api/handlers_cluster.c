@@ -21,6 +21,32 @@ static json_t *node_json(const struct api_node *n)
                      (json_int_t)n->applied_index);
 }
 
+static const char *hash_text(const uint8_t hash[32], char out[65])
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < 32; i++) {
+        out[2 * i] = digits[hash[i] >> 4];
+        out[2 * i + 1] = digits[hash[i] & 15];
+    }
+    out[64] = '\0';
+    return out;
+}
+
+/* Takes nodes over. */
+static json_t *cluster_json(const struct api_cluster *c, json_t *nodes)
+{
+    char state[65], mark[65];
+    json_t *marked = json_pack("{s:s, s:I, s:b, s:I}", "hash", hash_text(c->mark_hash, mark), "index",
+                               (json_int_t)c->mark_index, "diverged", (int)c->diverged, "differences",
+                               (json_int_t)c->divergences);
+    return json_pack("{s:o, s:I, s:I, s:I, s:s, s:I, s:o, s:b, s:I, s:o}", "cluster_id",
+                     view_hex(c->cluster_id, CLUSTER_ID_LEN, ""), "coop_epoch", (json_int_t)c->coop_epoch,
+                     "term", (json_int_t)c->term, "voters", (json_int_t)c->voters, "state_hash",
+                     hash_text(c->state_hash, state), "hash_index", (json_int_t)c->hash_index, "mark", marked,
+                     "disk_slow", (int)c->disk_slow, "join_refused", (json_int_t)c->join_refused, "nodes",
+                     nodes);
+}
+
 void handle_cluster(struct call *call, struct reply *reply)
 {
     struct api_cluster cluster = {0};
@@ -39,18 +65,7 @@ void handle_cluster(struct call *call, struct reply *reply)
         reply_error(reply, E_NO_MEMORY, "The cluster");
         return;
     }
-    char hash[65] = "";
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < sizeof(cluster.state_hash); i++) {
-        hash[2 * i] = digits[cluster.state_hash[i] >> 4];
-        hash[2 * i + 1] = digits[cluster.state_hash[i] & 15];
-    }
-    reply_json(reply, 200,
-               json_pack("{s:o, s:I, s:I, s:I, s:s, s:I, s:o}", "cluster_id",
-                         view_hex(cluster.cluster_id, CLUSTER_ID_LEN, ""), "coop_epoch",
-                         (json_int_t)cluster.coop_epoch, "term", (json_int_t)cluster.term, "voters",
-                         (json_int_t)cluster.voters, "state_hash", hash, "hash_index",
-                         (json_int_t)cluster.hash_index, "nodes", nodes));
+    reply_json(reply, 200, cluster_json(&cluster, nodes));
 }
 
 static void defer(struct reply *reply, enum mailbox_kind kind)
@@ -59,24 +74,116 @@ static void defer(struct reply *reply, enum mailbox_kind kind)
     reply->deferred = true;
 }
 
+/* The body as JSON object with no other members than these; an empty one where there is no body. NULL:
+ * refused. */
+static json_t *read_body(struct call *call, struct reply *reply, const char *name)
+{
+    const char *key;
+    json_t *value;
+    json_t *body = call->body.len == 0 ? json_object()
+                                       : json_loadb((const char *)call->body.data, call->body.len,
+                                                    JSON_REJECT_DUPLICATES, NULL);
+    json_object_foreach(body, key, value)
+    {
+        if (strcmp(key, name) == 0)
+            continue;
+        reply_problem(reply, PROBLEM_BAD_REQUEST, "The body has no member but %s", name);
+        json_decref(body);
+        return NULL;
+    }
+    if (json_is_object(body))
+        return body;
+    reply_problem(reply, PROBLEM_BAD_REQUEST, "The body must be a JSON object");
+    json_decref(body);
+    return NULL;
+}
+
 void handle_cluster_token(struct call *call, struct reply *reply)
 {
+    static const char *const words[] = {"voter", "witness", "standby"};
     if (handler_refuses_query(call, reply, NULL))
         return;
+    json_t *body = read_body(call, reply, "role");
+    if (body == NULL)
+        return;
+    const json_t *role = json_object_get(body, "role");
+    uint32_t number = role == NULL ? NODE_VOTER : 0;
+    for (uint32_t i = 0; i < ARRAY_LEN(words) && json_is_string(role); i++) {
+        if (strcmp(json_string_value(role), words[i]) == 0)
+            number = NODE_VOTER + i;
+    }
+    json_decref(body);
+    if (number == 0) {
+        reply_problem(reply, PROBLEM_BAD_REQUEST, "role: expected \"voter\", \"witness\" or \"standby\"");
+        return;
+    }
     defer(reply, MAIL_JOIN_TOKEN);
+    reply->mail.number = number;
+}
+
+/* A node's id in hex, into the mail. */
+static bool take_node(struct reply *reply, const char *id)
+{
+    size_t len = strlen(id);
+    if (len != 2 * NODE_ID_LEN || strspn(id, "0123456789abcdefABCDEF") != len) {
+        reply->deferred = false;
+        reply_problem(reply, PROBLEM_BAD_REQUEST, "A node is named by the 32 hex digits of its id");
+        return false;
+    }
+    for (size_t i = 0; i < len; i++)
+        reply->mail.group[i] = (char)(id[i] >= 'A' && id[i] <= 'F' ? id[i] - 'A' + 'a' : id[i]);
+    return true;
 }
 
 void handle_cluster_remove(struct call *call, struct reply *reply)
 {
-    const char *id = call->params[0];
-    size_t len = strlen(id);
     if (handler_refuses_query(call, reply, NULL))
         return;
-    if (len != 2 * NODE_ID_LEN || strspn(id, "0123456789abcdefABCDEF") != len) {
-        reply_problem(reply, PROBLEM_BAD_REQUEST, "A node is named by the 32 hex digits of its id");
+    defer(reply, MAIL_NODE_REMOVE);
+    (void)take_node(reply, call->params[0]);
+}
+
+void handle_cluster_transfer(struct call *call, struct reply *reply)
+{
+    if (handler_refuses_query(call, reply, NULL))
+        return;
+    json_t *body = read_body(call, reply, "node");
+    if (body == NULL)
+        return;
+    const json_t *node = json_object_get(body, "node");
+    defer(reply, MAIL_TRANSFER);
+    if (node != NULL)
+        (void)take_node(reply, json_is_string(node) ? json_string_value(node) : "");
+    json_decref(body);
+}
+
+void handle_cluster_step_down(struct call *call, struct reply *reply)
+{
+    if (!handler_refuses_query(call, reply, NULL))
+        defer(reply, MAIL_STEP_DOWN);
+}
+
+void handle_cluster_hash(struct call *call, struct reply *reply)
+{
+    if (!handler_refuses_query(call, reply, NULL))
+        defer(reply, MAIL_STATE_MARK);
+}
+
+void handle_cluster_priority(struct call *call, struct reply *reply)
+{
+    if (handler_refuses_query(call, reply, NULL))
+        return;
+    json_t *body = read_body(call, reply, "priority");
+    if (body == NULL)
+        return;
+    const json_t *priority = json_object_get(body, "priority");
+    json_int_t number = json_is_integer(priority) ? json_integer_value(priority) : -1;
+    json_decref(body);
+    if (number < 0 || number > 255) {
+        reply_problem(reply, PROBLEM_BAD_REQUEST, "priority: expected a number from 0 to 255");
         return;
     }
-    defer(reply, MAIL_NODE_REMOVE);
-    for (size_t i = 0; i < len; i++)
-        reply->mail.group[i] = (char)(id[i] >= 'A' && id[i] <= 'F' ? id[i] - 'A' + 'a' : id[i]);
+    defer(reply, MAIL_PRIORITY);
+    reply->mail.number = (uint32_t)number;
+    (void)take_node(reply, call->params[0]);
 }

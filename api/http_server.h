@@ -48,6 +48,12 @@ struct api_cluster {
     uint32_t coop_epoch;
     uint64_t term;
     uint32_t voters;
+    uint8_t mark_hash[32]; /* the last one that all took at the same index */
+    uint64_t mark_index;   /* 0: none yet */
+    bool diverged;         /* the others agree on another state */
+    uint64_t divergences;
+    bool disk_slow;
+    uint64_t join_refused;
     size_t node_count;
     struct api_node nodes[KS_NODE_MAX];
 };

@@ -17,12 +17,17 @@ enum mailbox_kind {
     MAIL_REKEY,       /* POST /v1/groups/{g}/rekey */
     MAIL_JOIN_TOKEN,  /* POST /v1/cluster/tokens; the answer's text is the token */
     MAIL_NODE_REMOVE, /* POST /v1/cluster/nodes/{node}/remove; group is the node's id in hex */
+    MAIL_TRANSFER,    /* POST /v1/cluster/transfer; group is the node's id in hex, or empty: the primary */
+    MAIL_STEP_DOWN,   /* POST /v1/cluster/step-down */
+    MAIL_PRIORITY,    /* POST /v1/cluster/nodes/{node}/priority; number, 0: as configured */
+    MAIL_STATE_MARK,  /* POST /v1/cluster/hash */
 };
 
 struct mail {
     uint64_t id; /* for the answer; ids are never reused */
     enum mailbox_kind kind;
     char group[GROUP_NAME_MAX];
+    uint32_t number; /* MAIL_JOIN_TOKEN: enum node_role */
 };
 
 struct mail_answer {

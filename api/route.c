@@ -118,6 +118,24 @@ void route_run(struct call *call, struct reply *reply)
     }
 }
 
+static json_t *cluster_answer(const struct mail *mail, const struct mail_answer *answer)
+{
+    switch (mail->kind) {
+    case MAIL_JOIN_TOKEN:
+        return json_pack("{s:s}", "token", answer->text);
+    case MAIL_NODE_REMOVE:
+        return json_pack("{s:s}", "removed", mail->group);
+    case MAIL_PRIORITY:
+        return json_pack("{s:s, s:I}", "node", mail->group, "priority", (json_int_t)mail->number);
+    case MAIL_TRANSFER:
+        return json_pack("{s:s}", "leader", answer->text);
+    case MAIL_STEP_DOWN:
+        return json_pack("{s:s, s:I}", "primary", answer->text, "epoch", (json_int_t)answer->seq);
+    default:
+        return json_pack("{s:I}", "applied_index", (json_int_t)answer->index);
+    }
+}
+
 void route_answered(struct reply *reply, const struct mail_answer *answer)
 {
     struct mail mail = reply->mail;
@@ -127,11 +145,9 @@ void route_answered(struct reply *reply, const struct mail_answer *answer)
         return;
     }
     if (mail.kind != MAIL_REKEY) {
-        bool token = mail.kind == MAIL_JOIN_TOKEN;
         reply->has_index = true;
         reply->applied_index = answer->index;
-        reply_json(reply, 202,
-                   json_pack("{s:s}", token ? "token" : "removed", token ? answer->text : mail.group));
+        reply_json(reply, 202, cluster_answer(&mail, answer));
         return;
     }
     reply->has_index = true;

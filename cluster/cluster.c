@@ -35,6 +35,7 @@ void cluster_fatal(struct cluster *c, err_t err, const char *reason)
     cluster_set_ready(c, false, reason);
     cluster_drop_proposals(c, E_CANCELED);
     cluster_forward_drop(c, E_CANCELED);
+    cluster_lead_drop(c, E_CANCELED);
     if (c->options.on_fatal != NULL)
         c->options.on_fatal(c->options.context, err, reason);
 }
@@ -79,6 +80,7 @@ static void on_timer(void *context)
         else
             cluster_fatal(c, err, "the consensus core fails");
     }
+    cluster_disk_watch(c, cluster_mono_ms(c));
     cluster_peer_tick(c);
     c->armed_ms = UINT64_MAX; /* nothing is armed */
     cluster_pump(c);
@@ -179,6 +181,7 @@ void cluster_pump(struct cluster *c)
     if (!c->dead) {
         cluster_install_start(c);
         cluster_apply(c);
+        cluster_lead_watch(c);
         if (!c->stopping)
             cluster_keep_house(c);
         cluster_log_start(c);
@@ -249,6 +252,7 @@ void cluster_finish_stop(struct cluster *c)
     c->role = NULL; /* once */
     cluster_drop_proposals(c, E_CANCELED);
     cluster_forward_drop(c, E_CANCELED);
+    cluster_lead_drop(c, E_CANCELED);
     store_close(c->store);
     c->store = NULL;
     cluster_loop_close(c->loop, loop_closed, c);

@@ -19,6 +19,10 @@ enum {
     CLUSTER_PRIORITY = 100,
     CLUSTER_ELECTION_MS = 300,
     JOIN_TOKEN_MINUTES = 60,
+    HANDOVER_LIMIT_MS = 5000, /* of cluster_transfer; then E_TIMEOUT */
+    LEAD_HOLD_MS = 600000,    /* leadership that an operator moved does not follow the primary for that long */
+    STATE_MARK_MS = 60000,    /* between two comparisons of state hashes */
+    DISK_SLOW_MS = 2000,      /* a write to the log that takes longer: this server gives its roles away */
 };
 
 struct uv_loop_s;
@@ -40,6 +44,8 @@ struct cluster_options {
     uint8_t priority;      /* 0: CLUSTER_PRIORITY */
     unsigned election_ms;  /* 0: CLUSTER_ELECTION_MS; heartbeats are a fifth of it */
     unsigned dead_ms;      /* silence that ends a primary; 0: COOP_DEAD_MS */
+    unsigned mark_ms;      /* 0: STATE_MARK_MS */
+    unsigned disk_slow_ms; /* 0: DISK_SLOW_MS */
     /* First start only: ask there for a certificate, with this token. */
     struct endpoint join; /* with a family but without a token a first start is refused (E_MISSING) */
     const char *join_token;
@@ -80,6 +86,12 @@ bool cluster_is_primary(const struct cluster *cluster);
 /* Cluster time now, milliseconds: monotonic clock added to the wall time of start, never below the newest committed time. */
 uint64_t cluster_now_ms(const struct cluster *cluster);
 
+/* The hash of the state where it was taken last, with all others: ks_state_hash after the command at index. */
+struct state_mark {
+    uint64_t index; /* 0: none yet */
+    uint8_t hash[32];
+};
+
 struct cluster_status {
     const char *role; /* "leader", "follower", "candidate", "standby" */
     uint64_t term;
@@ -93,6 +105,10 @@ struct cluster_status {
     uint64_t leader; /* Raft id, 0: none known */
     bool joins;      /* has a port for peers */
     uint64_t join_refused; /* requests, since the start */
+    struct state_mark mark;
+    bool diverged;        /* the others agree on another state */
+    uint64_t divergences; /* differences seen, since the start */
+    bool disk_slow;
 };
 struct cluster_peer_status {
     struct node_record node;
@@ -110,6 +126,19 @@ err_t cluster_token_make(struct cluster *cluster, enum join_role role, char out[
  * live majority. */
 err_t cluster_node_remove(struct cluster *cluster, const uint8_t id[NODE_ID_LEN], cluster_done_fn done,
                           void *context) MUST_USE;
+/* Leadership goes to that server, NULL: to the primary, and stays there for LEAD_HOLD_MS whoever is primary; done
+ * runs when it is there, or with E_TIMEOUT. E_NOT_FOUND; E_STATE: not ready, no key server of others, or one is
+ * going on. */
+err_t cluster_transfer(struct cluster *cluster, const uint8_t *id, cluster_done_fn done, void *context) MUST_USE;
+/* The primary's role goes to the next live server by priority, and does not come back by itself. E_STATE: there is
+ * none; errors of cluster_propose; result E_STALE: another election was faster. */
+err_t cluster_step_down(struct cluster *cluster, cluster_done_fn done, void *context) MUST_USE;
+/* Counts more than what that server's configuration says; 0: that counts again. No election follows from it.
+ * E_NOT_FOUND; errors of cluster_propose. */
+err_t cluster_priority(struct cluster *cluster, const uint8_t id[NODE_ID_LEN], uint8_t priority,
+                       cluster_done_fn done, void *context) MUST_USE;
+/* Has the states compared now. Errors of cluster_propose. */
+err_t cluster_mark(struct cluster *cluster, cluster_done_fn done, void *context) MUST_USE;
 void cluster_status(const struct cluster *cluster, struct cluster_status *out);
 
 #endif

@@ -251,8 +251,8 @@ void cluster_flush(struct cluster *c)
         size_t len = fill_entry(c, &count, &taken);
         err_t err = raft_node_submit(c->node, cluster_mono_ms(c), ENTRY_COMMAND,
                                      (struct bytes){c->entry, len}, &update);
-        if (err == E_LIMIT)
-            return; /* the disk is behind: the next turn tries again */
+        if (err == E_LIMIT || err == E_AGAIN)
+            return; /* the disk is behind, or leadership is being handed over: the next turn tries again */
         if (err == E_NOT_PRIMARY) {
             cluster_drop_proposals(c, E_NO_QUORUM);
             return;

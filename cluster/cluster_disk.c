@@ -1,5 +1,6 @@
 #include <string.h>
 
+#include "base/event.h"
 #include "cluster/cluster_internal.h"
 #include "cluster/snapshot_file.h"
 
@@ -37,6 +38,22 @@ static void log_done(void *context)
         }
     }
     cluster_pump(c);
+}
+
+void cluster_disk_watch(struct cluster *c, uint64_t now_ms)
+{
+    const struct log_job *job = &c->log_job;
+    unsigned limit_ms = c->options.disk_slow_ms != 0 ? c->options.disk_slow_ms : DISK_SLOW_MS;
+    bool slow = job->running && now_ms - job->started_ms >= limit_ms;
+    if (slow == c->disk_slow)
+        return;
+    c->disk_slow = slow;
+    if (slow)
+        c->disk_slow_since_ms = job->started_ms;
+    if (slow)
+        event(DISK_SLOW, (unsigned long long)limit_ms);
+    else
+        event(DISK_RECOVERED, (unsigned long long)(now_ms - c->disk_slow_since_ms));
 }
 
 /* All entries of one write, or none when they do not fit any more. */
@@ -82,6 +99,7 @@ void cluster_log_start(struct cluster *c)
     }
     job->job = (struct cluster_job){log_work, log_done, c};
     job->running = true;
+    job->started_ms = cluster_mono_ms(c);
     cluster_loop_run(c->loop, LANE_LOG, &job->job);
 }
 

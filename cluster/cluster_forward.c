@@ -141,6 +141,14 @@ void cluster_forward_tick(struct cluster *c, uint64_t now_ms)
     }
 }
 
+void cluster_forward_again(struct cluster *c)
+{
+    if (c->forward_count == 0)
+        return;
+    at(c, 0)->sent_ms = 0;
+    cluster_forward_tick(c, cluster_mono_ms(c));
+}
+
 void cluster_forward_drop(struct cluster *c, err_t err)
 {
     struct apply_result result = {.err = err};

@@ -10,11 +10,6 @@ static bool is_self(const struct cluster *c, const uint8_t id[NODE_ID_LEN])
     return memcmp(id, c->node_id, NODE_ID_LEN) == 0;
 }
 
-static bool self_is_well(const struct cluster *c)
-{
-    return c->have_key && (c->options.is_healthy == NULL || c->options.is_healthy(c->options.context));
-}
-
 /* The next primary, when one is due. */
 static bool elect(struct cluster *c, struct command *command)
 {
@@ -26,17 +21,9 @@ static bool elect(struct cluster *c, struct command *command)
         memcpy(command->u.elect.primary_id, c->node_id, NODE_ID_LEN);
         return !is_self(c, cluster->primary_id) && raft_node_voters(c->node) == 1;
     }
-    struct coop_sign signs[KS_NODE_MAX + 1] = {
-        {.connected = true, .healthy_ms = self_is_well(c) ? now_ms : 0}};
-    size_t count = 1;
-    memcpy(signs[0].id, c->node_id, NODE_ID_LEN);
-    for (size_t i = 0; i < c->peer_count; i++) {
-        signs[count].connected = c->peers[i].up;
-        signs[count].healthy_ms = c->peers[i].healthy_ms;
-        memcpy(signs[count++].id, c->peers[i].id, NODE_ID_LEN);
-    }
-    unsigned dead_ms = c->options.dead_ms != 0 ? c->options.dead_ms : COOP_DEAD_MS;
-    return coop_elect(&c->state, signs, count, c->leader_since_ms, now_ms, dead_ms,
+    struct coop_sign signs[KS_NODE_MAX + 1];
+    size_t count = cluster_signs(c, signs);
+    return coop_elect(&c->state, signs, count, c->leader_since_ms, now_ms, cluster_dead_ms(c),
                       command->u.elect.primary_id);
 }
 
@@ -46,7 +33,8 @@ static bool self_differs(const struct cluster *c, struct node_record *out)
     const struct node_record *row = ks_state_node(&c->state, c->node_id);
     *out = row != NULL ? *row : (struct node_record){.role = NODE_VOTER};
     memcpy(out->id, c->node_id, NODE_ID_LEN);
-    out->priority = c->options.priority != 0 ? c->options.priority : CLUSTER_PRIORITY;
+    if (row == NULL || !row->priority_set)
+        out->priority = c->options.priority != 0 ? c->options.priority : CLUSTER_PRIORITY;
     out->cluster = (struct endpoint){cluster_own_address(c), c->options.listen.port};
     out->address = cluster_own_address(c);
     return row == NULL || row->priority != out->priority || !endpoint_equal(&row->cluster, &out->cluster) ||
@@ -144,7 +132,7 @@ void cluster_judge_ready(struct cluster *c)
         cluster_set_ready(c, false, "no quorum of key servers");
         return;
     }
-    if (c->ready || !c->have_key || !c->state.initialised || c->state.cluster.coop_epoch == 0)
+    if (c->ready || c->diverged || !c->have_key || !c->state.initialised || c->state.cluster.coop_epoch == 0)
         return;
     const struct peer *leader = leader_peer(c);
     bool follows = leader != NULL && cluster_peer_fresh(c, leader) && leader->leads &&
@@ -186,6 +174,9 @@ void cluster_note_applied(struct cluster *c, const struct command *command, cons
     if (result->err != E_OK)
         return;
     switch (command->type) {
+    case CMD_STATE_MARK:
+        cluster_mark_applied(c);
+        break;
     case CMD_ELECT:
         if (live && cluster_has_peers(c))
             tell_election(c, before);

@@ -45,6 +45,7 @@ struct log_job {
     uint64_t prune_index;    /* 0: none */
     uint64_t snapshot_index; /* older snapshots go too */
     uint64_t octets;         /* of the log, after */
+    uint64_t started_ms;
     err_t err;
 };
 
@@ -62,11 +63,23 @@ struct peer {
     uint64_t raft_id;
     struct endpoint at;
     bool up;
+    uint64_t gone_ms; /* its end of the connection is closed since then; 0: it is not */
     bool told_lost; /* COOP_KS_UNREACH was written */
     uint64_t heard_ms, healthy_ms;
     uint64_t answered_ms; /* a Raft message of it came while we led */
     uint64_t applied, commit;
     bool leads; /* it says */
+    struct state_mark mark;
+    uint64_t mark_told; /* index of the mark whose difference was told */
+};
+
+/* A hand-over of leadership that an operator waits for. */
+struct handover {
+    uint64_t to; /* Raft id; 0: none */
+    uint64_t limit_ms;
+    cluster_done_fn done;
+    void *context;
+    uint8_t id[NODE_ID_LEN];
 };
 
 /* A command on its way over the leader. In order of its number. */
@@ -129,6 +142,18 @@ struct cluster {
     size_t forward_head, forward_count;
     uint64_t request; /* the last number given */
     bool self_proposed;
+
+    /* Leadership and health: cluster_lead.c, cluster_mark.c. */
+    struct handover handover;
+    uint64_t leader_known, leader_before; /* Raft ids; known: 0 while there is none */
+    uint64_t hold_ms;   /* until then leadership stays, though another is primary: an operator's word */
+    uint64_t follow_ms; /* no earlier hand-over to the primary */
+    struct state_mark mark;
+    uint64_t mark_ms; /* when the leader makes the next one */
+    bool diverged;
+    uint64_t divergences;
+    bool disk_slow;
+    uint64_t disk_slow_since_ms;
     bool installing;
     struct raft_node_update install; /* meta and stream that wait for the disk */
 
@@ -198,12 +223,31 @@ void cluster_judge_ready(struct cluster *c);
 void cluster_set_ready(struct cluster *c, bool ready, const char *reason);
 bool cluster_in_contact(const struct cluster *c);
 
+/* ---- leadership, liveness ---- */
+unsigned cluster_dead_ms(const struct cluster *c);
+unsigned cluster_election_ms(const struct cluster *c);
+bool cluster_is_well(const struct cluster *c); /* may be primary */
+size_t cluster_signs(const struct cluster *c, struct coop_sign out[KS_NODE_MAX + 1]);
+void cluster_peer_gone(struct cluster *c, struct peer *peer); /* its end of the connection was closed */
+void cluster_lead_take(struct cluster *c, const struct peer *from, struct bytes body);
+void cluster_lead_watch(struct cluster *c); /* each turn */
+void cluster_lead_tick(struct cluster *c, uint64_t now_ms);
+void cluster_lead_drop(struct cluster *c, err_t err);
+void cluster_disk_watch(struct cluster *c, uint64_t now_ms); /* is a write to the log overdue? */
+
+/* ---- marks ---- */
+unsigned cluster_mark_every_ms(const struct cluster *c);
+void cluster_mark_applied(struct cluster *c);
+void cluster_mark_compare(struct cluster *c);
+void cluster_mark_tick(struct cluster *c, uint64_t now_ms);
+
 /* ---- forwards ---- */
 err_t cluster_forward(struct cluster *c, const struct command *command, cluster_done_fn done,
                       void *context) MUST_USE;
 void cluster_forward_take(struct cluster *c, const uint8_t from[NODE_ID_LEN], struct bytes body);
 void cluster_forward_applied(struct cluster *c, uint64_t request, const struct apply_result *result);
 void cluster_forward_tick(struct cluster *c, uint64_t now_ms);
+void cluster_forward_again(struct cluster *c); /* at once: there is a new leader */
 void cluster_forward_drop(struct cluster *c, err_t err);
 err_t cluster_queue_bytes(struct cluster *c, const uint8_t *origin, uint64_t request, struct bytes command,
                           cluster_done_fn done, void *context) MUST_USE;
@@ -226,6 +270,6 @@ void cluster_join_stop(struct cluster_join *join, void (*done)(void *context), v
 err_t cluster_join_ask(const struct endpoint *at, struct bytes request, uint8_t answer[JOIN_ANSWER_MAX],
                        size_t *answer_len, unsigned limit_ms) MUST_USE;
 
-enum peer_message { MSG_RAFT = FRAME_USER, MSG_FORWARD, MSG_HEALTH, MSG_KEY_ASK, MSG_KEY };
+enum peer_message { MSG_RAFT = FRAME_USER, MSG_FORWARD, MSG_HEALTH, MSG_KEY_ASK, MSG_KEY, MSG_LEAD };
 
 #endif

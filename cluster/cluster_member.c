@@ -54,7 +54,7 @@ static bool change(struct cluster *c, uint64_t id, enum raft_member role)
     err_t err = raft_node_change(c->node, cluster_mono_ms(c), id, role, &update);
     if (err == E_OK)
         cluster_take(c, &update);
-    else if (err != E_STATE && err != E_LIMIT && err != E_NOT_PRIMARY)
+    else if (err != E_STATE && err != E_LIMIT && err != E_NOT_PRIMARY && err != E_AGAIN)
         cluster_fatal(c, err, "the configuration cannot be changed");
     return err == E_OK;
 }

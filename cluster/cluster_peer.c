@@ -7,7 +7,7 @@
 #include "cluster/node_key.h"
 
 enum {
-    HEALTH_LEN = 2 + 8 + 8,
+    HEALTH_LEN = 2 + 8 + 8 + 8 + 32,
     HEALTH_WELL = 1,
     HEALTH_LEADS = 2,
     KEY_MESSAGE_LEN = 4 + KEYWRAP_KEY_LEN,
@@ -29,8 +29,7 @@ struct peer *cluster_peer(struct cluster *c, const uint8_t id[NODE_ID_LEN])
 
 bool cluster_peer_fresh(const struct cluster *c, const struct peer *peer)
 {
-    unsigned dead_ms = c->options.dead_ms != 0 ? c->options.dead_ms : COOP_DEAD_MS;
-    return peer->up && peer->heard_ms != 0 && cluster_mono_ms(c) - peer->heard_ms < dead_ms;
+    return peer->up && peer->heard_ms != 0 && cluster_mono_ms(c) - peer->heard_ms < cluster_dead_ms(c);
 }
 
 static void tell_groups(const struct cluster *c, const struct addr *addr, bool reach)
@@ -192,11 +191,12 @@ static void send_health(struct cluster *c)
 {
     uint8_t buf[HEALTH_LEN];
     struct writer w = writer_over(buf, sizeof(buf));
-    bool well = c->have_key && (c->options.is_healthy == NULL || c->options.is_healthy(c->options.context));
     write_u8(&w, 1);
-    write_u8(&w, (uint8_t)((well ? HEALTH_WELL : 0) | (cluster_leads(c) ? HEALTH_LEADS : 0)));
+    write_u8(&w, (uint8_t)((cluster_is_well(c) ? HEALTH_WELL : 0) | (cluster_leads(c) ? HEALTH_LEADS : 0)));
     write_u64(&w, c->applied_index);
     write_u64(&w, raft_node_commit(c->node));
+    write_u64(&w, c->mark.index);
+    write_bytes(&w, BYTES_OF(c->mark.hash));
     for (size_t i = 0; i < c->peer_count; i++) {
         if (c->peers[i].up &&
             raft_transport_send(c->transport, c->peers[i].id, MSG_HEALTH, writer_bytes(&w)) != E_OK)
@@ -211,6 +211,8 @@ static void on_health(struct cluster *c, struct peer *peer, struct bytes body)
     struct reader r = reader_over(body);
     uint8_t version = read_u8(&r), flags = read_u8(&r);
     uint64_t applied = read_u64(&r), commit = read_u64(&r);
+    struct state_mark mark = {.index = read_u64(&r)};
+    read_into(&r, mark.hash, sizeof(mark.hash));
     if (reader_end(&r) != E_OK || version != 1)
         return;
     peer->heard_ms = cluster_mono_ms(c);
@@ -220,6 +222,10 @@ static void on_health(struct cluster *c, struct peer *peer, struct bytes body)
     if ((flags & HEALTH_WELL) != 0)
         peer->healthy_ms = peer->heard_ms;
     note_reach(c, peer);
+    bool news = peer->mark.index != mark.index;
+    peer->mark = mark;
+    if (news)
+        cluster_mark_compare(c);
 }
 
 /* Only a node of the table is connected at all, by its certificate, and TLS hides the key from everybody
@@ -296,6 +302,9 @@ static void on_message(void *context, const uint8_t id[NODE_ID_LEN], uint8_t kin
     case MSG_KEY:
         on_key(c, body);
         break;
+    case MSG_LEAD:
+        cluster_lead_take(c, peer, body);
+        break;
     default: /* of a newer version */
         return;
     }
@@ -328,6 +337,8 @@ static void on_up(void *context, const uint8_t id[NODE_ID_LEN])
     struct peer *peer = cluster_peer(c, id);
     if (peer != NULL)
         peer->up = true;
+    if (peer != NULL)
+        peer->gone_ms = 0;
     c->health_ms = c->key_ask_ms = 0;
 }
 
@@ -335,9 +346,12 @@ static void on_down(void *context, const uint8_t id[NODE_ID_LEN], enum transport
 {
     struct cluster *c = context;
     struct peer *peer = cluster_peer(c, id);
-    (void)reason;
-    if (peer != NULL)
-        peer->up = false;
+    if (peer == NULL)
+        return;
+    peer->up = false;
+    /* So a process that was killed or stopped ends, and not one that is slow or cut off. */
+    if (reason == REASON_HUNG_UP || reason == REASON_NETWORK || reason == REASON_STOPPED)
+        cluster_peer_gone(c, peer);
 }
 
 /* ---- certificates, opening ---- */
@@ -426,4 +440,6 @@ void cluster_peer_tick(struct cluster *c)
     for (size_t i = 0; i < c->peer_count; i++)
         note_reach(c, &c->peers[i]);
     cluster_forward_tick(c, now_ms);
+    cluster_lead_tick(c, now_ms);
+    cluster_mark_tick(c, now_ms);
 }

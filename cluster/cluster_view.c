@@ -56,6 +56,10 @@ void cluster_status(const struct cluster *c, struct cluster_status *out)
         .leader = raft_node_leader(c->node),
         .joins = c->transport != NULL,
         .join_refused = c->join_refused,
+        .mark = c->mark,
+        .diverged = c->diverged,
+        .divergences = c->divergences,
+        .disk_slow = c->disk_slow,
     };
 }
 

@@ -211,6 +211,43 @@ static void decode_token(struct reader *r, struct join_record *out)
         reader_require(r, join_record_decode(out, row) == E_OK);
 }
 
+/* Commands with which a cluster is operated. */
+static void encode_operate_fields(struct writer *w, const struct command *c)
+{
+    switch (c->type) {
+    case CMD_NODE_PRIORITY:
+        write_bytes(w, BYTES_OF(c->u.node_priority.id));
+        write_u8(w, c->u.node_priority.priority);
+        return;
+    case CMD_NODE_CERT:
+        write_bytes(w, BYTES_OF(c->u.node_cert.id));
+        node_cert_encode(w, &c->u.node_cert.cert);
+        return;
+    case CMD_STATE_MARK:
+        return;
+    default:
+        writer_fail(w, E_RANGE);
+    }
+}
+
+static void decode_operate_fields(struct reader *r, struct command *out)
+{
+    switch (out->type) {
+    case CMD_NODE_PRIORITY:
+        read_into(r, out->u.node_priority.id, NODE_ID_LEN);
+        out->u.node_priority.priority = read_u8(r);
+        return;
+    case CMD_NODE_CERT:
+        read_into(r, out->u.node_cert.id, NODE_ID_LEN);
+        node_cert_decode(r, &out->u.node_cert.cert);
+        return;
+    case CMD_STATE_MARK:
+        return;
+    default:
+        reader_fail(r, E_RANGE);
+    }
+}
+
 static void encode_cluster_fields(struct writer *w, const struct command *c)
 {
     switch (c->type) {
@@ -239,7 +276,7 @@ static void encode_cluster_fields(struct writer *w, const struct command *c)
         encode_served(w, &c->u.member_served);
         return;
     default:
-        writer_fail(w, E_RANGE);
+        encode_operate_fields(w, c);
     }
 }
 
@@ -271,7 +308,7 @@ static void decode_cluster_fields(struct reader *r, struct command *out)
         decode_served(r, &out->u.member_served);
         return;
     default:
-        reader_fail(r, E_RANGE);
+        decode_operate_fields(r, out);
     }
 }
 

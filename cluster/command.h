@@ -95,7 +95,7 @@ struct cmd_member_served {
 };
 
 struct cmd_node_set {
-    struct node_record node; /* changed_ms and request are set by apply */
+    struct node_record node; /* changed_ms, request and cert are set by apply; a priority of an operator stays */
 };
 struct cmd_node_remove {
     uint8_t id[NODE_ID_LEN]; /* the primary: E_STATE */
@@ -110,6 +110,15 @@ struct cmd_join_token_used {
     uint8_t token_id[JOIN_ID_LEN];
     uint8_t request_mac[JOIN_MAC_LEN]; /* the same request again: E_OK; another: E_REPLAY */
     struct node_record node;
+};
+
+struct cmd_node_priority {
+    uint8_t id[NODE_ID_LEN];
+    uint8_t priority; /* 0: that of its configuration counts again */
+};
+struct cmd_node_cert {
+    uint8_t id[NODE_ID_LEN];
+    struct node_cert cert;
 };
 
 struct command {
@@ -134,6 +143,8 @@ struct command {
         struct cmd_join_token_used join_token_used;
         struct cmd_runway_set runway_set;
         struct cmd_member_served member_served;
+        struct cmd_node_priority node_priority;
+        struct cmd_node_cert node_cert;
     } u;
 };
 

@@ -33,6 +33,7 @@ err_t disk_err(int errnum)
         return E_NOT_FOUND;
     case EACCES:
     case EPERM:
+    case EROFS:
         return E_PERMISSION;
     case ENOMEM:
         return E_NO_MEMORY;

@@ -19,7 +19,7 @@ struct disk {
 
 extern const struct disk disk_real;
 
-/* errno as ours: ENOSPC, EDQUOT and EFBIG are E_FULL; ENOENT E_NOT_FOUND; EACCES, EPERM E_PERMISSION; else
+/* errno as ours: ENOSPC, EDQUOT and EFBIG are E_FULL; ENOENT E_NOT_FOUND; EACCES, EPERM, EROFS E_PERMISSION; else
  * E_IO. */
 err_t disk_err(int errnum);
 /* dir/name; E_LIMIT if it does not fit. */

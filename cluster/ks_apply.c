@@ -18,6 +18,9 @@ static err_t apply_elect(struct ks_apply *a, const struct cmd_elect *c)
     struct cluster_record *cluster = &a->state->cluster;
     if (cluster->coop_epoch == UINT32_MAX || c->epoch != cluster->coop_epoch + 1)
         return E_STALE;
+    const struct node_record *node = ks_state_node(a->state, c->primary_id);
+    if (node != NULL && node->role != NODE_VOTER)
+        return E_STATE; /* witnesses and standbys never are */
     cluster->coop_epoch = c->epoch;
     memcpy(cluster->primary_id, c->primary_id, NODE_ID_LEN);
     return E_OK;
@@ -210,6 +213,14 @@ static err_t dispatch(struct ks_apply *a, const struct command *command)
         return E_OK;
     case CMD_MEMBER_SERVED:
         return ks_apply_member_served(a, &command->u.member_served);
+    case CMD_NODE_PRIORITY:
+        result->err = ks_apply_node_priority(a, &command->u.node_priority);
+        return E_OK;
+    case CMD_NODE_CERT:
+        result->err = ks_apply_node_cert(a, &command->u.node_cert);
+        return E_OK;
+    case CMD_STATE_MARK:
+        return E_OK;
     }
     return E_CORRUPT; /* a command of a newer version: this node cannot go on */
 }

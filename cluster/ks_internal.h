@@ -43,6 +43,8 @@ err_t ks_apply_node_remove(struct ks_apply *a, const struct cmd_node_remove *c) 
 err_t ks_apply_ca_set(struct ks_apply *a, const struct cmd_ca_set *c) MUST_USE;           /* the refusal */
 err_t ks_apply_token_set(struct ks_apply *a, const struct cmd_join_token_set *c) MUST_USE;
 err_t ks_apply_token_used(struct ks_apply *a, const struct cmd_join_token_used *c) MUST_USE;
+err_t ks_apply_node_priority(struct ks_apply *a, const struct cmd_node_priority *c) MUST_USE; /* the refusal */
+err_t ks_apply_node_cert(struct ks_apply *a, const struct cmd_node_cert *c) MUST_USE;         /* the refusal */
 /* At load: appended, which keeps the order of the rows. E_CORRUPT beyond the bounds. */
 err_t ks_load_node(struct ks_state *state, const struct node_record *node) MUST_USE;
 err_t ks_load_token(struct ks_state *state, const struct join_record *token) MUST_USE;

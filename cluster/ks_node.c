@@ -75,13 +75,17 @@ static err_t set_node(struct ks_apply *a, const struct node_record *node)
         return E_EXISTS; /* Raft could not tell them apart */
     if (!found && state->node_count == KS_NODE_MAX)
         return E_FULL;
-    uint64_t request = found ? state->nodes[at].request : 0;
+    struct node_record before = found ? state->nodes[at] : (struct node_record){0};
     if (!found) {
         memmove(&state->nodes[at + 1], &state->nodes[at], (state->node_count - at) * sizeof(state->nodes[0]));
         state->node_count++;
     }
     state->nodes[at] = *node;
-    state->nodes[at].request = request;
+    state->nodes[at].request = before.request;
+    state->nodes[at].cert = before.cert;
+    state->nodes[at].priority_set = before.priority_set;
+    if (before.priority_set)
+        state->nodes[at].priority = before.priority;
     state->nodes[at].changed_ms = a->now_ms;
     a->result->created = !found;
     a->result->changed = true;
@@ -92,6 +96,37 @@ static err_t set_node(struct ks_apply *a, const struct node_record *node)
 err_t ks_apply_node_set(struct ks_apply *a, const struct cmd_node_set *c)
 {
     return set_node(a, &c->node);
+}
+
+static struct node_record *node_of(struct ks_state *state, const uint8_t id[NODE_ID_LEN])
+{
+    bool found;
+    size_t at = node_place(state, id, &found);
+    return found ? &state->nodes[at] : NULL;
+}
+
+err_t ks_apply_node_priority(struct ks_apply *a, const struct cmd_node_priority *c)
+{
+    struct node_record *node = node_of(a->state, c->id);
+    if (node == NULL)
+        return E_NOT_FOUND;
+    node->priority_set = c->priority != 0;
+    if (c->priority != 0)
+        node->priority = c->priority;
+    node->changed_ms = a->now_ms;
+    a->result->changed = true;
+    ks_put_node(a, node);
+    return E_OK;
+}
+
+err_t ks_apply_node_cert(struct ks_apply *a, const struct cmd_node_cert *c)
+{
+    struct node_record *node = node_of(a->state, c->id);
+    if (node == NULL)
+        return E_NOT_FOUND;
+    node->cert = c->cert;
+    ks_put_node(a, node);
+    return E_OK;
 }
 
 err_t ks_apply_node_remove(struct ks_apply *a, const struct cmd_node_remove *c)

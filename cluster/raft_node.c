@@ -280,6 +280,8 @@ err_t raft_node_submit(struct raft_node *node, uint64_t now_ms, enum raft_entry_
     *update = (struct raft_node_update){0};
     if (!raft_node_is_leader(node))
         return E_NOT_PRIMARY;
+    if (raft_node_transferee(node) != 0)
+        return E_AGAIN;
     if (data.len == 0 || data.len % 8 != 0 || node->pending_count == RAFT_PENDING_MAX)
         return E_LIMIT;
     void *copy = raft_malloc(data.len);

@@ -84,7 +84,8 @@ err_t raft_node_start(struct raft_node *node, uint64_t now_ms, uint64_t term, ui
                       const struct snapshot_meta *snapshot, bool *dropped,
                       struct raft_node_update *update) MUST_USE;
 
-/* One entry, copied. E_NOT_PRIMARY when not leader, E_LIMIT (length, pending writes). */
+/* One entry, copied. E_NOT_PRIMARY when not leader, E_LIMIT (length, pending writes), E_AGAIN (leadership is being
+ * handed over). */
 err_t raft_node_submit(struct raft_node *node, uint64_t now_ms, enum raft_entry_kind kind, struct bytes data,
                        struct raft_node_update *update) MUST_USE;
 err_t raft_node_persisted(struct raft_node *node, uint64_t now_ms, struct raft_node_update *update) MUST_USE;
@@ -113,6 +114,17 @@ size_t raft_node_members(const struct raft_node *node, uint64_t ids[RAFT_MEMBER_
  * on, or there is nothing to change, or the last voter would go; E_LIMIT: RAFT_VOTER_MAX, RAFT_MEMBER_MAX. */
 err_t raft_node_change(struct raft_node *node, uint64_t now_ms, uint64_t id, enum raft_member role,
                        struct raft_node_update *update) MUST_USE;
+
+/* Hands leadership to that voter, which is asked to stand for election once it has all entries. Until that is over,
+ * at the latest after an election time-out, raft_node_submit gives E_AGAIN. E_NOT_PRIMARY; E_NOT_FOUND: no voter
+ * but this server has that id; E_STATE: one is going on. */
+err_t raft_node_transfer(struct raft_node *node, uint64_t now_ms, uint64_t id,
+                         struct raft_node_update *update) MUST_USE;
+uint64_t raft_node_transferee(const struct raft_node *node); /* 0: none */
+/* The transport knows that the leader's process is gone: a follower of it no longer refuses votes for its sake, and
+ * stands for election itself in delay_ms instead of an election time-out. Raft is safe whatever the timers do.
+ * Raft's deadline changes. */
+void raft_node_leader_lost(struct raft_node *node, uint64_t now_ms, uint64_t id, unsigned delay_ms);
 
 /* NULL if it is not in memory (any more). Borrowed until the next event. */
 const struct raft_node_entry *raft_node_entry(const struct raft_node *node, uint64_t index);

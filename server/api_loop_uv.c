@@ -34,20 +34,53 @@ static void on_rekey(void *context, err_t err, uint32_t seq)
 struct proposed {
     struct server *server;
     uint64_t id;
+    enum mailbox_kind kind;
     char text[MAIL_TEXT_MAX];
 };
+
+static void hex_of(const uint8_t id[NODE_ID_LEN], char out[MAIL_TEXT_MAX])
+{
+    for (size_t i = 0; i < NODE_ID_LEN; i++)
+        snprintf(out + 2 * i, 3, "%02x", id[i]);
+}
 
 static void on_proposed(void *context, const struct apply_result *result)
 {
     struct proposed *p = context;
     struct cluster_status status = {0};
     cluster_status(p->server->cluster, &status);
-    struct mail_answer out = {.err = result->err, .index = status.applied_index};
+    const struct cluster_record *cluster = &cluster_state(p->server->cluster)->cluster;
+    struct mail_answer out = {.err = result->err, .index = status.applied_index, .seq = cluster->coop_epoch};
     memcpy(out.text, p->text, sizeof(out.text));
+    if (p->kind == MAIL_STEP_DOWN)
+        hex_of(cluster->primary_id, out.text);
+    if (p->kind == MAIL_TRANSFER)
+        snprintf(out.text, sizeof(out.text), "%016llx", (unsigned long long)status.leader);
     if (p->server->mailbox != NULL)
         mailbox_answer(p->server->mailbox, p->id, &out);
     secret_wipe(p, sizeof(*p));
     free(p);
+}
+
+static err_t ask_cluster(struct server *server, const struct mail *mail, const uint8_t *id,
+                         struct proposed *p)
+{
+    switch (mail->kind) {
+    case MAIL_JOIN_TOKEN:
+        return cluster_token_make(server->cluster, (enum join_role)mail->number, p->text, on_proposed, p);
+    case MAIL_NODE_REMOVE:
+        return cluster_node_remove(server->cluster, id, on_proposed, p);
+    case MAIL_TRANSFER:
+        return cluster_transfer(server->cluster, mail->group[0] != '\0' ? id : NULL, on_proposed, p);
+    case MAIL_STEP_DOWN:
+        return cluster_step_down(server->cluster, on_proposed, p);
+    case MAIL_PRIORITY:
+        return cluster_priority(server->cluster, id, (uint8_t)mail->number, on_proposed, p);
+    case MAIL_STATE_MARK:
+        return cluster_mark(server->cluster, on_proposed, p);
+    default:
+        return E_UNSUPPORTED;
+    }
 }
 
 static void take_cluster(struct server *server, const struct mail *mail)
@@ -56,15 +89,13 @@ static void take_cluster(struct server *server, const struct mail *mail)
     uint8_t id[NODE_ID_LEN] = {0};
     err_t err = p == NULL ? E_NO_MEMORY : E_OK;
     if (p != NULL)
-        *p = (struct proposed){.server = server, .id = mail->id};
-    for (size_t i = 0; i < 2 * NODE_ID_LEN && mail->kind == MAIL_NODE_REMOVE; i++) {
+        *p = (struct proposed){.server = server, .id = mail->id, .kind = mail->kind};
+    for (size_t i = 0; i < 2 * NODE_ID_LEN && mail->group[0] != '\0'; i++) {
         char c = mail->group[i];
         id[i / 2] = (uint8_t)(id[i / 2] << 4 | (c <= '9' ? c - '0' : c - 'a' + 10));
     }
-    if (err == E_OK && mail->kind == MAIL_JOIN_TOKEN)
-        err = cluster_token_make(server->cluster, JOIN_VOTER, p->text, on_proposed, p);
-    else if (err == E_OK)
-        err = cluster_node_remove(server->cluster, id, on_proposed, p);
+    if (err == E_OK)
+        err = ask_cluster(server, mail, id, p);
     if (err == E_OK)
         return;
     free(p);
@@ -130,7 +161,7 @@ void server_health_update(struct server *server)
     pthread_mutex_unlock(&server->health_lock);
 }
 
-/* Each second: the hash reads the whole state. */
+/* Each second. The hash reads the whole state, so it is taken only while somebody looks at it. */
 void server_peers_update(struct server *server)
 {
     struct api_cluster next = server->peers; /* only this thread writes it */
@@ -149,7 +180,14 @@ void server_peers_update(struct server *server)
     next.coop_epoch = state->cluster.coop_epoch;
     next.term = status.term;
     next.voters = status.voters;
-    if (next.hash_index != status.applied_index && ks_state_hash(state, next.state_hash) == E_OK)
+    memcpy(next.mark_hash, status.mark.hash, sizeof(next.mark_hash));
+    next.mark_index = status.mark.index;
+    next.diverged = status.diverged;
+    next.divergences = status.divergences;
+    next.disk_slow = status.disk_slow;
+    next.join_refused = status.join_refused;
+    bool looked_at = atomic_load(&server->peers_read_ms) + HASH_LOOK_MS > clock_mono_ms(&clock_system);
+    if (looked_at && next.hash_index != status.applied_index && ks_state_hash(state, next.state_hash) == E_OK)
         next.hash_index = status.applied_index;
     pthread_mutex_lock(&server->health_lock);
     server->peers = next;
@@ -160,6 +198,7 @@ void server_peers_update(struct server *server)
 static void peers_read(void *context, struct api_cluster *out)
 {
     struct server *server = context;
+    atomic_store(&server->peers_read_ms, clock_mono_ms(&clock_system));
     pthread_mutex_lock(&server->health_lock);
     *out = server->peers;
     pthread_mutex_unlock(&server->health_lock);

@@ -4,6 +4,7 @@
 #define SERVER_LOOP_UV_PARTS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <uv.h>
 
 #include "api/http_server.h"
@@ -14,7 +15,8 @@
 
 enum {
     SERVER_SIGNALS = 3,
-    LIVE_MS = 5000, /* the loop counts as alive for that long after a turn */
+    HASH_LOOK_MS = 10000, /* the state's hash is kept up for that long after somebody looked at it */
+    LIVE_MS = 5000,       /* the loop counts as alive for that long after a turn */
 };
 
 struct server {
@@ -45,10 +47,11 @@ struct server {
     uint64_t started_wall_ms;
     uint64_t watchdog_ms; /* 0: the service manager wants none */
     pthread_mutex_t health_lock;
-    struct api_health health;   /* under the lock */
-    struct api_cluster peers;   /* under the lock */
-    uint64_t health_mono_ms;    /* of its last update */
-    uint64_t health_cluster_ms; /* cluster time then */
+    struct api_health health;            /* under the lock */
+    struct api_cluster peers;            /* under the lock */
+    atomic_uint_least64_t peers_read_ms; /* when somebody looked at them last */
+    uint64_t health_mono_ms;             /* of its last update */
+    uint64_t health_cluster_ms;          /* cluster time then */
 };
 
 void server_stop(struct server *server, const char *reason);

@@ -164,6 +164,16 @@ struct signing_record {
 
 enum node_role { NODE_VOTER = 1, NODE_WITNESS = 2, NODE_STANDBY = 3 };
 
+enum { NODE_SERIAL_LEN = 16, NODE_FINGERPRINT_LEN = 32 };
+
+/* The certificate that a key server shows to the others; times in seconds since 1970. */
+struct node_cert {
+    uint8_t serial[NODE_SERIAL_LEN];
+    uint8_t fingerprint[NODE_FINGERPRINT_LEN]; /* SHA-256 of the DER */
+    uint64_t not_before_s;
+    uint64_t not_after_s; /* 0: none is known */
+};
+
 /* A key server of the cluster. Raft knows it by the first eight octets of its id. */
 struct node_record {
     uint8_t id[NODE_ID_LEN];
@@ -173,6 +183,8 @@ struct node_record {
     struct addr address;     /* where members reach it; decides between equal priorities */
     uint64_t changed_ms;
     uint64_t request;        /* the last of its forwarded commands that was applied: none is applied twice */
+    bool priority_set;       /* by an operator's command, which counts more than the node's configuration */
+    struct node_cert cert;
 };
 
 /* The cluster's certificate authority. */
@@ -207,6 +219,8 @@ void cluster_record_encode(struct writer *w, const struct cluster_record *r);
 err_t cluster_record_decode(struct cluster_record *out, struct bytes row) MUST_USE;
 void node_record_encode(struct writer *w, const struct node_record *r);
 err_t node_record_decode(struct node_record *out, struct bytes row) MUST_USE;
+void node_cert_encode(struct writer *w, const struct node_cert *cert);
+void node_cert_decode(struct reader *r, struct node_cert *out);
 void ca_record_encode(struct writer *w, const struct ca_record *r);
 err_t ca_record_decode(struct ca_record *out, struct bytes row) MUST_USE;
 

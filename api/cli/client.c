@@ -140,10 +140,12 @@ void client_explain(const json_t *problem)
             *detail != '\0' ? ": " : "", detail);
 }
 
-static enum exit_code perform(struct client *client, const char *url, bool is_post, struct body *body,
+/* send: what to POST, "" for nothing; NULL: GET. */
+static enum exit_code perform(struct client *client, const char *url, const char *send, struct body *body,
                               long *status)
 {
     CURL *curl = client->curl;
+    struct curl_slist *headers = NULL;
     curl_easy_reset(curl);
     curl_easy_setopt(curl, CURLOPT_URL, url);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http");
@@ -154,9 +156,13 @@ static enum exit_code perform(struct client *client, const char *url, bool is_po
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "ksctl/" QUORATE_VERSION);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, body);
-    if (is_post)
-        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, "");
+    if (send != NULL)
+        curl_easy_setopt(curl, CURLOPT_POSTFIELDS, send);
+    if (send != NULL && *send != '\0')
+        headers = curl_slist_append(NULL, "Content-Type: application/json");
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     CURLcode code = curl_easy_perform(curl);
+    curl_slist_free_all(headers);
     if (code != CURLE_OK) {
         fprintf(stderr, "ksctl: %s: %s\n", client->server, curl_easy_strerror(code));
         return EXIT_UNREACHABLE;
@@ -165,11 +171,12 @@ static enum exit_code perform(struct client *client, const char *url, bool is_po
     return EXIT_DONE;
 }
 
-static enum exit_code request(struct client *client, const char *url, bool is_post, bool quiet, json_t **out)
+static enum exit_code request(struct client *client, const char *url, const char *send, bool quiet,
+                              json_t **out)
 {
     struct body body = {0};
     long status = 0;
-    enum exit_code code = perform(client, url, is_post, &body, &status);
+    enum exit_code code = perform(client, url, send, &body, &status);
     if (code == EXIT_DONE && body.data != NULL)
         *out = json_loadb(body.data, body.len, JSON_REJECT_DUPLICATES, NULL);
     free(body.data);
@@ -197,10 +204,11 @@ enum exit_code client_get(struct client *client, enum path path, const char *g, 
         fprintf(stderr, "ksctl: a name is too long\n");
         return EXIT_USAGE;
     }
-    return request(client, url, false, quiet, out);
+    return request(client, url, NULL, quiet, out);
 }
 
-enum exit_code client_post(struct client *client, enum path path, const char *g, json_t **out)
+enum exit_code client_post(struct client *client, enum path path, const char *g, const json_t *send,
+                           json_t **out)
 {
     char url[URL_MAX];
     *out = NULL;
@@ -208,5 +216,8 @@ enum exit_code client_post(struct client *client, enum path path, const char *g,
         fprintf(stderr, "ksctl: a name is too long\n");
         return EXIT_USAGE;
     }
-    return request(client, url, true, false, out);
+    char *text = send != NULL ? json_dumps(send, JSON_COMPACT) : NULL;
+    enum exit_code code = request(client, url, text != NULL ? text : "", false, out);
+    free(text);
+    return code;
 }

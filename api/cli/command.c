@@ -8,13 +8,7 @@
 
 enum { WORDS_MAX = 8, WORD_LEN_MAX = 32, ARGUMENT_MAX = 1 };
 
-struct command {
-    const char *words;
-    enum exit_code (*run)(struct ksctl *k, const char *argument);
-    const char *summary;
-};
-
-static enum exit_code print_json(struct ksctl *k, const json_t *json)
+enum exit_code print_json(struct ksctl *k, const json_t *json)
 {
     json_dumpf(json, k->out, JSON_INDENT(2));
     fputc('\n', k->out);
@@ -204,61 +198,12 @@ static enum exit_code show_livez(struct ksctl *k, const char *argument)
 static enum exit_code make_rekey(struct ksctl *k, const char *argument)
 {
     json_t *answer;
-    enum exit_code code = client_post(k->client, PATH_rekey, argument, &answer);
+    enum exit_code code = client_post(k->client, PATH_rekey, argument, NULL, &answer);
     if (k->json && answer != NULL)
         print_json(k, answer);
     else if (code == EXIT_DONE)
         fprintf(k->out, "Rekey of group %s committed with seq # %lld\n", argument,
                 (long long)number_at(answer, "seq"));
-    json_decref(answer);
-    return code;
-}
-
-static enum exit_code show_cluster(struct ksctl *k, void (*render)(FILE *out, const json_t *cluster))
-{
-    json_t *cluster;
-    enum exit_code code = client_get(k->client, PATH_cluster, "", "", "", false, &cluster);
-    if (k->json && cluster != NULL)
-        print_json(k, cluster);
-    else if (code == EXIT_DONE)
-        render(k->out, cluster);
-    json_decref(cluster);
-    return code;
-}
-
-static enum exit_code cluster_status(struct ksctl *k, const char *argument)
-{
-    (void)argument;
-    return show_cluster(k, render_cluster);
-}
-
-static enum exit_code show_coop(struct ksctl *k, const char *argument)
-{
-    (void)argument;
-    return show_cluster(k, render_coop);
-}
-
-static enum exit_code make_token(struct ksctl *k, const char *argument)
-{
-    json_t *answer;
-    (void)argument;
-    enum exit_code code = client_post(k->client, PATH_cluster_token, "", &answer);
-    if (k->json && answer != NULL)
-        print_json(k, answer);
-    else if (code == EXIT_DONE)
-        fprintf(k->out, "%s\n", text_at(answer, "token"));
-    json_decref(answer);
-    return code;
-}
-
-static enum exit_code remove_node(struct ksctl *k, const char *argument)
-{
-    json_t *answer;
-    enum exit_code code = client_post(k->client, PATH_cluster_remove, argument, &answer);
-    if (k->json && answer != NULL)
-        print_json(k, answer);
-    else if (code == EXIT_DONE)
-        fprintf(k->out, "Key server %s removed\n", argument);
     json_decref(answer);
     return code;
 }
@@ -271,7 +216,6 @@ static const struct command commands[] = {
     {"show crypto gdoi ks members", show_members, "Members with their rekeys and acknowledgements"},
     {"show crypto gdoi ks members summary", show_members_summary, "One line a member"},
     {"show crypto gdoi ks members IP", show_member, "One member, by address or name"},
-    {"show crypto gdoi ks coop", show_coop, "Key servers of the cluster and who is primary"},
     {"show crypto gdoi ks rekey", show_rekey, "Rekeys sent and when the next keys are due"},
     {"show crypto gdoi ks acl", show_acl, "What is to be encrypted"},
     {"show groups", show_groups, "One line a group"},
@@ -279,21 +223,29 @@ static const struct command commands[] = {
     {"show events after SEQ", show_later_events, "Events behind that sequence number"},
     {"show readyz", show_readyz, "May the server serve members; exit code 1 if not"},
     {"show livez", show_livez, "Does the server run; exit code 1 if not"},
-    {"cluster status", cluster_status, "Key servers, roles, hash of the state"},
-    {"cluster token", make_token, "A one-time token with which a key server joins"},
-    {"cluster remove NODE", remove_node, "Remove a key server for good"},
     {"rekey GROUP", make_rekey, "Make new keys for the group now and push them"},
 };
 
+enum { OWN_COUNT = sizeof(commands) / sizeof(commands[0]), COMMAND_MAX = 64 };
+
+/* All of them: these and those of the cluster. */
+static const struct command *command_at(size_t index)
+{
+    if (index < OWN_COUNT)
+        return &commands[index];
+    return index < OWN_COUNT + cluster_command_count ? &cluster_commands[index - OWN_COUNT] : NULL;
+}
+
 const char *command_words(size_t index)
 {
-    return index < sizeof(commands) / sizeof(commands[0]) ? commands[index].words : NULL;
+    const struct command *command = command_at(index);
+    return command != NULL ? command->words : NULL;
 }
 
 void command_help(FILE *out)
 {
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        fprintf(out, "  %-37s %s\n", commands[i].words, commands[i].summary);
+    for (size_t i = 0; command_at(i) != NULL; i++)
+        fprintf(out, "  %-37s %s\n", command_at(i)->words, command_at(i)->summary);
 }
 
 /* The index-th word of a command; false behind its end. */
@@ -335,11 +287,11 @@ static bool narrow(bool *live, size_t count, size_t index, const char *typed)
     char word[WORD_LEN_MAX], chosen[WORD_LEN_MAX] = "";
     int best = 1;
     for (size_t i = 0; i < count; i++)
-        if (live[i] && word_at(commands[i].words, index, word) && fit(typed, word) > best)
+        if (live[i] && word_at(command_at(i)->words, index, word) && fit(typed, word) > best)
             best = fit(typed, word);
     bool clear = true;
     for (size_t i = 0; i < count; i++) {
-        live[i] = live[i] && word_at(commands[i].words, index, word) && fit(typed, word) == best;
+        live[i] = live[i] && word_at(command_at(i)->words, index, word) && fit(typed, word) == best;
         if (!live[i])
             continue;
         if (chosen[0] != '\0' && strcmp(chosen, word) != 0)
@@ -358,23 +310,25 @@ static enum exit_code usage(const char *what, const char *word)
 
 enum exit_code command_run(struct ksctl *k, char **words, size_t count)
 {
-    enum { COUNT = sizeof(commands) / sizeof(commands[0]) };
-    bool live[COUNT];
+    bool live[COMMAND_MAX] = {false};
     char word[WORD_LEN_MAX];
-    memset(live, true, sizeof(live));
+    size_t all = OWN_COUNT + cluster_command_count;
+    for (size_t i = 0; i < all; i++)
+        live[i] = true;
+    k->words = words;
     for (size_t index = 0; index < count; index++)
-        if (!narrow(live, COUNT, index, words[index]))
+        if (!narrow(live, all, index, words[index]))
             return usage("ambiguous", words[index]);
     size_t left = 0;
-    for (size_t i = 0; i < COUNT; i++)
+    for (size_t i = 0; i < all; i++)
         left += live[i];
-    for (size_t i = 0; i < COUNT; i++) {
-        if (!live[i] || count == 0 || word_at(commands[i].words, count, word))
+    for (size_t i = 0; i < all; i++) {
+        if (!live[i] || count == 0 || word_at(command_at(i)->words, count, word))
             continue; /* longer than what was typed */
-        const char *argument = is_argument(strrchr(commands[i].words, ' ') + 1) ? words[count - 1] : "";
+        const char *argument = is_argument(strrchr(command_at(i)->words, ' ') + 1) ? words[count - 1] : "";
         enum exit_code code = client_open(&k->client, k->server);
         if (code == EXIT_DONE)
-            code = commands[i].run(k, argument);
+            code = command_at(i)->run(k, argument);
         client_free(k->client);
         return code;
     }

@@ -23,6 +23,7 @@ struct ksctl {
     bool json;
     struct client *client;
     FILE *out;
+    char **words; /* of the command, as typed */
 };
 
 /* The paths of routes.def, by name. */
@@ -41,7 +42,9 @@ void client_free(struct client *client);
 /* g and identity stand in for {g} and {identity}; query is appended as it is ("" or "?..."). */
 enum exit_code client_get(struct client *client, enum path path, const char *g, const char *identity,
                           const char *query, bool quiet, json_t **out);
-enum exit_code client_post(struct client *client, enum path path, const char *g, json_t **out);
+/* send: the body, NULL: none. */
+enum exit_code client_post(struct client *client, enum path path, const char *g, const json_t *send,
+                           json_t **out);
 /* Says on stderr why the server refused. */
 void client_explain(const json_t *problem);
 
@@ -73,15 +76,26 @@ void render_events(FILE *out, const json_t *events);
 void render_health(FILE *out, const json_t *health);
 void render_cluster(FILE *out, const json_t *cluster);
 void render_coop(FILE *out, const json_t *cluster);
+void render_coop_detail(FILE *out, const json_t *cluster);
 /* "esp-256-aes esp-sha256-hmac" of "aes256-sha256"; the word itself if it is not known. */
 enum { TRANSFORM_TEXT_MAX = 64 };
 const char *transform_text(const char *word, char out[TRANSFORM_TEXT_MAX]);
 
 /* command.c */
+enum exit_code print_json(struct ksctl *k, const json_t *json);
 enum exit_code command_run(struct ksctl *k, char **words, size_t count);
 void command_help(FILE *out);
 /* Words of each command in turn, NULL at the end. */
 const char *command_words(size_t index);
+
+/* command_cluster.c */
+struct command {
+    const char *words;
+    enum exit_code (*run)(struct ksctl *k, const char *argument);
+    const char *summary;
+};
+extern const struct command cluster_commands[];
+extern const size_t cluster_command_count;
 
 /* completion.c */
 void completion_bash(FILE *out);

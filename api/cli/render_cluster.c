@@ -9,6 +9,13 @@ void render_cluster(FILE *out, const json_t *cluster)
     fprintf(out, "Epoch      : %lld\n", (long long)number_at(cluster, "coop_epoch"));
     fprintf(out, "Raft term  : %lld\n", (long long)number_at(cluster, "term"));
     fprintf(out, "Voters     : %lld\n", (long long)number_at(cluster, "voters"));
+    if (number_at(cluster, "mark.index") != 0)
+        fprintf(out, "Compared   : %s at index %lld, differences seen: %lld%s\n",
+                text_at(cluster, "mark.hash"), (long long)number_at(cluster, "mark.index"),
+                (long long)number_at(cluster, "mark.differences"),
+                true_at(cluster, "mark.diverged") ? "; THIS SERVER DIFFERS FROM THE OTHERS" : "");
+    if (true_at(cluster, "disk_slow"))
+        fprintf(out, "Disk       : does not answer in time\n");
     fprintf(out, "State hash : %s at index %lld\n\n", text_at(cluster, "state_hash"),
             (long long)number_at(cluster, "hash_index"));
     fprintf(out, "%-34s %-18s %-8s %4s %-10s %-7s %-6s %10s\n", "Node", "Address", "Role", "Prio", "COOP",
@@ -54,5 +61,41 @@ void render_coop(FILE *out, const json_t *cluster)
             continue;
         fprintf(out, "\tSession %u:\n", ++session);
         render_one(out, n, false);
+    }
+}
+
+static void render_detail(FILE *out, const json_t *n, const char *indent, bool local)
+{
+    const char *who = local ? "Local" : "Peer";
+    fprintf(out, "%s%s Address: %s\n", indent, who, text_at(n, "address"));
+    fprintf(out, "%s%s Priority: %lld\n", indent, who, (long long)number_at(n, "priority"));
+    fprintf(out, "%s%s KS Role: %s , %s KS Status: %s\n", indent, who,
+            true_at(n, "primary") ? "Primary" : "Secondary", who, true_at(n, "connected") ? "Alive" : "Dead");
+    fprintf(out, "%sServer id: %s\n", indent, text_at(n, "node_id"));
+    fprintf(out, "%sMembership: %s%s\n", indent, text_at(n, "role"),
+            true_at(n, "leader") ? ", Raft leader" : "");
+    fprintf(out, "%sApplied index: %lld\n", indent, (long long)number_at(n, "applied_index"));
+    if (!local && is_there(n, "heard_ms"))
+        fprintf(out, "%sHeard: %lld ms ago\n", indent, (long long)number_at(n, "heard_ms"));
+}
+
+void render_coop_detail(FILE *out, const json_t *cluster)
+{
+    size_t i;
+    json_t *n;
+    unsigned session = 0;
+    fprintf(out, "Crypto Gdoi Key Server COOP information\n");
+    json_array_foreach(value_at(cluster, "nodes"), i, n)
+    {
+        if (true_at(n, "self"))
+            render_detail(out, n, "\t", true);
+    }
+    fprintf(out, "\tCOOP epoch: %lld\n\tPeer Sessions:\n", (long long)number_at(cluster, "coop_epoch"));
+    json_array_foreach(value_at(cluster, "nodes"), i, n)
+    {
+        if (true_at(n, "self"))
+            continue;
+        fprintf(out, "\tSession %u:\n", ++session);
+        render_detail(out, n, "\t\t", false);
     }
 }

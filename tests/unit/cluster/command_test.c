@@ -12,11 +12,11 @@ static void every_command_survives_encoding(void **state)
     (void)state;
     struct draw d;
     draw_init(&d, 11);
-    unsigned seen = 0;
+    uint64_t seen = 0, all = 0;
     for (int round = 0; round < ROUNDS; round++) {
         static struct command in, out;
         draw_command(&d, &in);
-        seen |= 1u << in.type;
+        seen |= (uint64_t)1 << in.type;
         struct writer a = writer_over(first, sizeof(first)), b = writer_over(second, sizeof(second));
         assert_ok(command_encode(&a, &in));
         struct reader r = reader_over(writer_bytes(&a));
@@ -29,7 +29,10 @@ static void every_command_survives_encoding(void **state)
         command_close(&out);
         random_command_close(&in);
     }
-    assert_int_equal(seen, (1u << (CMD_MEMBER_SERVED + 1)) - 2); /* all of them came up */
+#define COMMAND(name, number, text) all |= (uint64_t)1 << (number);
+#include "cluster/command.def"
+#undef COMMAND
+    assert_int_equal(seen, all); /* all of them came up */
 }
 
 static void a_cut_command_is_refused_at_every_octet(void **state)
@@ -92,7 +95,7 @@ static void an_unknown_type_is_refused(void **state)
     struct writer w = writer_over(first, sizeof(first));
     assert_ok(command_encode(&w, &in));
     for (unsigned type = 0; type < 256; type++) {
-        if (type >= CMD_CLUSTER_INIT && type <= CMD_MEMBER_SERVED)
+        if (strcmp(command_name(type), "?") != 0)
             continue;
         first[0] = (uint8_t)type;
         struct reader r = reader_over(writer_bytes(&w));

@@ -84,6 +84,42 @@ static void a_removed_primary_is_followed_at_once(void **state)
     assert_int_equal(elected(&w, 10000, 10001), 1);
 }
 
+static void one_whose_process_is_gone_is_followed_before_it_is_silent(void **state)
+{
+    (void)state;
+    struct world w = world();
+    w.signs[0].gone_ms = 10010;
+    assert_int_equal(elected(&w, 1, 10010 + COOP_GONE_MS - 1), 0);
+    assert_int_equal(elected(&w, 1, 10010 + COOP_GONE_MS), 2);
+    w.signs[0].gone_ms = 0; /* it dialled again */
+    assert_int_equal(elected(&w, 1, 10010 + COOP_GONE_MS), 0);
+}
+
+static void a_leader_that_was_voted_out_has_less_time(void **state)
+{
+    (void)state;
+    struct world w = world();
+    w.signs[0].limit_ms = 600;
+    assert_int_equal(elected(&w, 1, 10599), 0);
+    assert_int_equal(elected(&w, 1, 10600), 2);
+}
+
+static void the_next_one_is_the_best_of_the_others(void **state)
+{
+    (void)state;
+    struct world w = world();
+    uint8_t id[NODE_ID_LEN];
+    assert_true(coop_next(&w.state, w.signs, NODES, 10100, COOP_DEAD_MS, w.state.nodes[0].id, id));
+    assert_int_equal(id[0], 2);
+    w.state.nodes[1].role = NODE_WITNESS;
+    assert_true(coop_next(&w.state, w.signs, NODES, 10100, COOP_DEAD_MS, w.state.nodes[0].id, id));
+    assert_int_equal(id[0], 3);
+    w.signs[2].connected = false;
+    assert_false(coop_next(&w.state, w.signs, NODES, 10100, COOP_DEAD_MS, w.state.nodes[0].id, id));
+    assert_true(coop_next(&w.state, w.signs, NODES, 10100, COOP_DEAD_MS, NULL, id));
+    assert_int_equal(id[0], 1);
+}
+
 static void witnesses_and_standbys_are_never_primary(void **state)
 {
     (void)state;
@@ -109,6 +145,9 @@ int main(void)
         cmocka_unit_test(between_equal_priorities_the_higher_address_wins),
         cmocka_unit_test(a_new_leader_gives_the_primary_time_to_be_heard),
         cmocka_unit_test(a_removed_primary_is_followed_at_once),
+        cmocka_unit_test(one_whose_process_is_gone_is_followed_before_it_is_silent),
+        cmocka_unit_test(a_leader_that_was_voted_out_has_less_time),
+        cmocka_unit_test(the_next_one_is_the_best_of_the_others),
         cmocka_unit_test(witnesses_and_standbys_are_never_primary),
         cmocka_unit_test(nobody_is_elected_when_nobody_is_well),
     };

@@ -46,6 +46,51 @@ static void nodes_are_kept_in_the_order_of_their_ids(void **state)
     assert_non_null(ks_state_node(&ks->state, node(3, 1).id));
 }
 
+static void an_operators_priority_counts_more_than_the_configuration(void **state)
+{
+    struct ks *ks = *state;
+    struct command c = {.type = CMD_NODE_PRIORITY};
+    assert_ok(set_node(ks, node(1, 20)));
+    memcpy(c.u.node_priority.id, node(1, 0).id, NODE_ID_LEN);
+    c.u.node_priority.priority = 77;
+    assert_ok(apply(ks, &c));
+    assert_ok(set_node(ks, node(1, 30))); /* what it says of itself */
+    assert_int_equal(ks->state.nodes[0].priority, 77);
+    c.u.node_priority.priority = 0;
+    assert_ok(apply(ks, &c));
+    assert_ok(set_node(ks, node(1, 30)));
+    assert_int_equal(ks->state.nodes[0].priority, 30);
+    c.u.node_priority.id[0] = 9;
+    assert_err(apply(ks, &c), E_NOT_FOUND);
+}
+
+static void a_nodes_certificate_stays_when_its_row_changes(void **state)
+{
+    struct ks *ks = *state;
+    struct command c = {.type = CMD_NODE_CERT};
+    assert_ok(set_node(ks, node(1, 20)));
+    memcpy(c.u.node_cert.id, node(1, 0).id, NODE_ID_LEN);
+    c.u.node_cert.cert = (struct node_cert){.serial = {7}, .not_after_s = 1000};
+    assert_ok(apply(ks, &c));
+    assert_ok(set_node(ks, node(1, 30)));
+    assert_int_equal(ks->state.nodes[0].cert.not_after_s, 1000);
+    assert_int_equal(ks->state.nodes[0].cert.serial[0], 7);
+    c.u.node_cert.id[0] = 9;
+    assert_err(apply(ks, &c), E_NOT_FOUND);
+}
+
+static void a_witness_is_never_elected(void **state)
+{
+    struct ks *ks = *state;
+    struct node_record witness = node(5, 200);
+    struct command c = {.type = CMD_ELECT};
+    witness.role = NODE_WITNESS;
+    assert_ok(set_node(ks, witness));
+    memcpy(c.u.elect.primary_id, witness.id, NODE_ID_LEN);
+    c.u.elect.epoch = ks->state.cluster.coop_epoch + 1;
+    assert_err(apply(ks, &c), E_STATE);
+}
+
 static void the_primary_is_not_removed(void **state)
 {
     struct ks *ks = *state;
@@ -139,6 +184,9 @@ int main(void)
 #define READY(test) cmocka_unit_test_setup_teardown(test, ks_setup_ready, ks_teardown)
     const struct CMUnitTest tests[] = {
         READY(nodes_are_kept_in_the_order_of_their_ids),
+        READY(an_operators_priority_counts_more_than_the_configuration),
+        READY(a_nodes_certificate_stays_when_its_row_changes),
+        READY(a_witness_is_never_elected),
         READY(the_primary_is_not_removed),
         READY(a_forwarded_command_is_taken_once),
         READY(the_authority_is_set_once_and_opens_with_the_data_key),

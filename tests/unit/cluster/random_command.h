@@ -50,12 +50,22 @@ static inline struct node_record draw_node(struct draw *d)
                                .changed_ms = draw_u64(d),
                                .request = draw_u64(d)};
     draw_bytes(d, node.id, sizeof(node.id));
+    node.priority_set = draw_below(d, 2) != 0;
+    node.cert.not_before_s = draw_u64(d);
+    node.cert.not_after_s = draw_u64(d);
+    draw_bytes(d, node.cert.serial, sizeof(node.cert.serial));
+    draw_bytes(d, node.cert.fingerprint, sizeof(node.cert.fingerprint));
     return node;
 }
 
 static inline void draw_command(struct draw *d, struct command *c)
 {
-    *c = (struct command){.type = 1 + draw_below(d, CMD_MEMBER_SERVED), .time_ms = draw_u64(d)};
+    static const enum command_type types[] = {
+#define COMMAND(name, number, text) CMD_##name,
+#include "cluster/command.def"
+#undef COMMAND
+    };
+    *c = (struct command){.type = types[draw_below(d, ARRAY_LEN(types))], .time_ms = draw_u64(d)};
     switch (c->type) {
     case CMD_CLUSTER_INIT:
         draw_bytes(d, c->u.cluster_init.cluster_id, CLUSTER_ID_LEN);
@@ -133,6 +143,16 @@ static inline void draw_command(struct draw *d, struct command *c)
                                                         .endpoint = {draw_addr(d), (uint16_t)draw_u32(d)},
                                                         .served_ms = draw_u64(d)};
         draw_bytes(d, c->u.member_served.key_server, NODE_ID_LEN);
+        return;
+    case CMD_NODE_PRIORITY:
+        draw_bytes(d, c->u.node_priority.id, NODE_ID_LEN);
+        c->u.node_priority.priority = (uint8_t)draw_u32(d);
+        return;
+    case CMD_NODE_CERT:
+        draw_bytes(d, c->u.node_cert.id, NODE_ID_LEN);
+        c->u.node_cert.cert = draw_node(d).cert;
+        return;
+    case CMD_STATE_MARK:
         return;
     }
 }

@@ -7,14 +7,18 @@
 
 #include "tests/unit/cluster/node_fixture.h"
 
-enum { SERVERS = 3, PORT_FIRST = 21000, PORT_STEP = 2, DEADLINE_MS = 30000 };
+enum { SERVERS = 3, PORT_FIRST = 21000, PORT_STEP = 2, DEADLINE_MS = 120000 };
+/* The three share a loop with each other and the machine with other tests: what a busy disk does to it must
+ * not look like death. Tests of time-outs set their own. */
+enum { ELECTION_CALM_MS = 1000, DEAD_CALM_MS = 3000 };
 
 struct ks {
     struct three *all;
     struct cluster *cluster;
     char dir[80], key[96];
     uint16_t port;
-    bool ready, stopped, open;
+    bool ready, stopped, open, unwell;
+    const struct disk *disk;
     err_t fatal;
     char token[JOIN_TOKEN_TEXT_MAX];
 };
@@ -25,6 +29,7 @@ struct three {
     bool late;
     char dir[64];
     uint64_t snapshot_entries;
+    unsigned election_ms, dead_ms, mark_ms, disk_slow_ms; /* 0: calm, or the default */
     struct ks ks[SERVERS];
 };
 
@@ -32,6 +37,11 @@ static inline void ks_ready(void *context, bool ready, const char *reason)
 {
     (void)reason;
     ((struct ks *)context)->ready = ready;
+}
+
+static inline bool ks_healthy(void *context)
+{
+    return !((struct ks *)context)->unwell;
 }
 
 static inline void ks_fatal(void *context, err_t err, const char *reason)
@@ -101,20 +111,27 @@ static inline void opening_done(uv_async_t *async)
 
 static inline err_t ks_open(struct ks *ks, const struct ks *by, const char *token)
 {
-    struct opening o = {.options = {
-                            .data_dir = ks->dir,
-                            .node_key_file = ks->key,
-                            .clock = &clock_system,
-                            .rng = &rng_system,
-                            .loop = &ks->all->loop,
-                            .listen = {addr_v4(127, 0, 0, 1), ks->port},
-                            .priority = (uint8_t)(100 - (ks - ks->all->ks) * 10),
-                            .snapshot_entries = ks->all->snapshot_entries,
-                            .context = ks,
-                            .on_ready = ks_ready,
-                            .on_fatal = ks_fatal,
-                            .join_token = token,
-                        }};
+    struct opening o = {
+        .options = {
+            .data_dir = ks->dir,
+            .node_key_file = ks->key,
+            .clock = &clock_system,
+            .rng = &rng_system,
+            .loop = &ks->all->loop,
+            .listen = {addr_v4(127, 0, 0, 1), ks->port},
+            .priority = (uint8_t)(100 - (ks - ks->all->ks) * 10),
+            .snapshot_entries = ks->all->snapshot_entries,
+            .context = ks,
+            .on_ready = ks_ready,
+            .on_fatal = ks_fatal,
+            .is_healthy = ks_healthy,
+            .disk = ks->disk,
+            .election_ms = ks->all->election_ms != 0 ? ks->all->election_ms : ELECTION_CALM_MS,
+            .dead_ms = ks->all->dead_ms != 0 ? ks->all->dead_ms : DEAD_CALM_MS,
+            .mark_ms = ks->all->mark_ms,
+            .disk_slow_ms = ks->all->disk_slow_ms,
+            .join_token = token,
+        }};
     uv_thread_t thread;
     if (by != NULL)
         o.options.join = (struct endpoint){addr_v4(127, 0, 0, 1), (uint16_t)(by->port + 1)};
@@ -142,10 +159,33 @@ static inline void ks_close(struct ks *ks)
     ks->open = false;
 }
 
-static inline void on_token(void *context, const struct apply_result *result)
+/* How something that was asked for ended. */
+struct ending {
+    bool done;
+    err_t err;
+};
+
+static inline void on_ending(void *context, const struct apply_result *result)
 {
-    *(bool *)context = result->err == E_OK;
+    *(struct ending *)context = (struct ending){true, result->err};
 }
+
+/* As a client does it: while a leader is being elected nothing is accepted, and what was may be lost; then
+ * again. */
+#define repeat(ks, call)                                                                                     \
+    do {                                                                                                     \
+        struct ending ending = {.err = E_STATE};                                                             \
+        while (ending.err == E_STATE || ending.err == E_NO_QUORUM || ending.err == E_FULL) {                 \
+            until((ks)->all, (ks)->ready);                                                                   \
+            ending.done = false;                                                                             \
+            ending.err = (call);                                                                             \
+            if (ending.err == E_OK)                                                                          \
+                until((ks)->all, ending.done);                                                               \
+            assert_false((ks)->all->late);                                                                   \
+            uv_run(&(ks)->all->loop, UV_RUN_NOWAIT);                                                         \
+        }                                                                                                    \
+        assert_ok(ending.err);                                                                               \
+    } while (0)
 
 static inline unsigned voters(const struct ks *ks)
 {
@@ -176,11 +216,53 @@ static inline bool same_state(const struct three *t)
     return true;
 }
 
+static inline void make_token_for(struct ks *by, enum join_role role, char out[JOIN_TOKEN_TEXT_MAX])
+{
+    repeat(by, cluster_token_make(by->cluster, role, out, on_ending, &ending));
+}
+
 static inline void make_token(struct ks *by, char out[JOIN_TOKEN_TEXT_MAX])
 {
-    bool made = false;
-    assert_ok(cluster_token_make(by->cluster, JOIN_VOTER, out, on_token, &made));
-    until(by->all, made);
+    make_token_for(by, JOIN_VOTER, out);
+}
+
+static inline void set_group(struct ks *by, const struct group_config *config)
+{
+    struct command command = {.type = CMD_GROUP_SET};
+    command.u.group_set.config = *config;
+    repeat(by, (command.time_ms = cluster_now_ms(by->cluster),
+                cluster_propose(by->cluster, &command, on_ending, &ending)));
+}
+
+static inline struct ks *leader_of(struct three *t)
+{
+    struct cluster_status status;
+    for (size_t i = 0; i < SERVERS; i++) {
+        if (!t->ks[i].open)
+            continue;
+        cluster_status(t->ks[i].cluster, &status);
+        if (strcmp(status.role, "leader") == 0)
+            return &t->ks[i];
+    }
+    return NULL;
+}
+
+static inline unsigned primaries(struct three *t)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < SERVERS; i++)
+        count += t->ks[i].open && cluster_is_primary(t->ks[i].cluster);
+    return count;
+}
+
+static inline uint32_t epoch_of(const struct ks *ks)
+{
+    return cluster_state(ks->cluster)->cluster.coop_epoch;
+}
+
+static inline const struct node_record *row_of(const struct ks *by, const struct ks *of)
+{
+    return ks_state_node(cluster_state(by->cluster), cluster_node_id(of->cluster));
 }
 
 static inline void ks_join(struct ks *ks, struct ks *by)

@@ -11,27 +11,6 @@ static void propose_at(struct ks *ks, const char *name, uint32_t number, struct 
     assert_ok(cluster_propose(ks->cluster, &command, on_outcome, outcome));
 }
 
-static struct ks *leader_of(struct three *t)
-{
-    struct cluster_status status;
-    for (size_t i = 0; i < SERVERS; i++) {
-        if (!t->ks[i].open)
-            continue;
-        cluster_status(t->ks[i].cluster, &status);
-        if (strcmp(status.role, "leader") == 0)
-            return &t->ks[i];
-    }
-    return NULL;
-}
-
-static unsigned primaries(struct three *t)
-{
-    unsigned count = 0;
-    for (size_t i = 0; i < SERVERS; i++)
-        count += t->ks[i].open && cluster_is_primary(t->ks[i].cluster);
-    return count;
-}
-
 static void three_servers_form_one_cluster_by_tokens(void **state)
 {
     struct three *t = *state;
@@ -90,14 +69,12 @@ static void a_wiped_server_founds_no_second_cluster(void **state)
 static void a_follower_forwards_and_sees_its_result(void **state)
 {
     struct three *t = *state;
+    struct outcome twin;
+    struct group_config one = group_named("one", 1), two = group_named("two", 2);
     three_form(t);
-    struct outcome a, b, twin;
-    propose_at(&t->ks[1], "one", 1, &a);
-    propose_at(&t->ks[2], "two", 2, &b);
-    until(t, a.done && b.done);
-    assert_ok(a.result.err);
-    assert_ok(b.result.err);
-    assert_true(a.result.created && b.result.created);
+    set_group(&t->ks[1], &one);
+    set_group(&t->ks[2], &two);
+    until(t, t->ks[2].ready);
     propose_at(&t->ks[2], "other name", 1, &twin);
     until(t, twin.done);
     assert_err(twin.result.err, E_EXISTS);
@@ -108,7 +85,7 @@ static void a_follower_forwards_and_sees_its_result(void **state)
 static void when_the_primary_dies_the_best_of_the_others_follows(void **state)
 {
     struct three *t = *state;
-    struct outcome outcome;
+    struct group_config after = group_named("after", 7);
     three_form(t);
     until(t,
           ks_state_node(cluster_state(t->ks[1].cluster), cluster_node_id(t->ks[1].cluster))->priority == 90 &&
@@ -118,9 +95,7 @@ static void when_the_primary_dies_the_best_of_the_others_follows(void **state)
     until(t, cluster_is_primary(t->ks[1].cluster));
     assert_int_equal(cluster_state(t->ks[1].cluster)->cluster.coop_epoch, 2);
     until(t, t->ks[2].ready);
-    propose_at(&t->ks[2], "after", 7, &outcome);
-    until(t, outcome.done);
-    assert_ok(outcome.result.err);
+    set_group(&t->ks[2], &after);
     /* The old one comes back and stays secondary, though its priority is the highest. */
     assert_ok(ks_open(&t->ks[0], NULL, NULL));
     until(t, t->ks[0].ready && same_state(t));
@@ -149,17 +124,13 @@ static void alone_nobody_commits_and_nobody_is_primary(void **state)
 static void a_server_that_was_away_long_gets_a_snapshot(void **state)
 {
     struct three *t = *state;
-    struct outcome outcome;
+    struct group_config busy = group_named("busy", 5);
     t->snapshot_entries = 40;
     three_form(t);
     ks_close(&t->ks[2]);
     for (unsigned i = 0; i < 400; i++) {
-        struct command command = {.type = CMD_GROUP_SET, .time_ms = cluster_now_ms(t->ks[0].cluster)};
-        command.u.group_set.config = group_named("busy", 5);
-        command.u.group_set.config.tek_lifetime_s = 3600 + i;
-        outcome = (struct outcome){0};
-        assert_ok(cluster_propose(t->ks[0].cluster, &command, on_outcome, &outcome));
-        until(t, outcome.done);
+        busy.tek_lifetime_s = 3600 + i;
+        set_group(&t->ks[0], &busy);
     }
     struct cluster_status status;
     cluster_status(t->ks[0].cluster, &status);
@@ -176,13 +147,12 @@ static void a_server_that_was_away_long_gets_a_snapshot(void **state)
 static void a_server_is_removed_unless_the_quorum_would_go(void **state)
 {
     struct three *t = *state;
-    bool removed = false;
     uint8_t id[NODE_ID_LEN];
     three_form(t);
     memcpy(id, cluster_node_id(t->ks[2].cluster), NODE_ID_LEN);
     assert_err(cluster_node_remove(t->ks[0].cluster, cluster_node_id(t->ks[0].cluster), NULL, NULL), E_STATE);
-    assert_ok(cluster_node_remove(t->ks[0].cluster, id, on_token, &removed));
-    until(t, removed && voters(&t->ks[0]) == 2);
+    repeat(&t->ks[0], cluster_node_remove(t->ks[0].cluster, id, on_ending, &ending));
+    until(t, voters(&t->ks[0]) == 2);
     assert_null(ks_state_node(cluster_state(t->ks[0].cluster), id));
     until(t, !t->ks[2].ready);
     ks_close(&t->ks[2]);

@@ -1,0 +1,111 @@
+/* command_cluster.c - the commands that are about the key servers among themselves. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/cli/ksctl.h"
+
+static enum exit_code show_cluster(struct ksctl *k, void (*render)(FILE *out, const json_t *cluster))
+{
+    json_t *cluster;
+    enum exit_code code = client_get(k->client, PATH_cluster, "", "", "", false, &cluster);
+    if (k->json && cluster != NULL)
+        print_json(k, cluster);
+    else if (code == EXIT_DONE)
+        render(k->out, cluster);
+    json_decref(cluster);
+    return code;
+}
+
+static enum exit_code cluster_status(struct ksctl *k, const char *argument)
+{
+    (void)argument;
+    return show_cluster(k, render_cluster);
+}
+
+static enum exit_code show_coop(struct ksctl *k, const char *argument)
+{
+    (void)argument;
+    return show_cluster(k, render_coop);
+}
+
+static enum exit_code show_coop_detail(struct ksctl *k, const char *argument)
+{
+    (void)argument;
+    return show_cluster(k, render_coop_detail);
+}
+
+/* Posts body (taken over) and says text, in which %s is that member of the answer. */
+static enum exit_code post(struct ksctl *k, enum path path, const char *node, json_t *body,
+                           const char *before, const char *member, const char *after)
+{
+    json_t *answer;
+    enum exit_code code = client_post(k->client, path, node, body, &answer);
+    json_decref(body);
+    if (k->json && answer != NULL)
+        print_json(k, answer);
+    else if (code == EXIT_DONE)
+        fprintf(k->out, "%s%s%s\n", before, member != NULL ? text_at(answer, member) : "", after);
+    json_decref(answer);
+    return code;
+}
+
+static enum exit_code make_token(struct ksctl *k, const char *argument)
+{
+    (void)argument;
+    return post(k, PATH_cluster_token, "", NULL, "", "token", "");
+}
+
+static enum exit_code make_token_for(struct ksctl *k, const char *argument)
+{
+    return post(k, PATH_cluster_token, "", json_pack("{s:s}", "role", argument), "", "token", "");
+}
+
+static enum exit_code remove_node(struct ksctl *k, const char *argument)
+{
+    return post(k, PATH_cluster_remove, argument, NULL, "Key server ", "removed", " removed");
+}
+
+static enum exit_code transfer(struct ksctl *k, const char *argument)
+{
+    json_t *body = *argument != '\0' ? json_pack("{s:s}", "node", argument) : NULL;
+    return post(k, PATH_cluster_transfer, "", body, "Leader is ", "leader", "");
+}
+
+static enum exit_code step_down(struct ksctl *k, const char *argument)
+{
+    (void)argument;
+    return post(k, PATH_cluster_step_down, "", NULL, "Primary is ", "primary", "");
+}
+
+/* What is no number goes as it is: the server says what it expects. */
+static enum exit_code set_priority(struct ksctl *k, const char *argument)
+{
+    char *end;
+    long long number = strtoll(argument, &end, 10);
+    bool is_number = *argument >= '0' && *argument <= '9' && *end == '\0';
+    json_t *body = is_number ? json_pack("{s:I}", "priority", (json_int_t)number)
+                             : json_pack("{s:s}", "priority", argument);
+    return post(k, PATH_cluster_priority, k->words[2], body, "Priority of ", "node", " set");
+}
+
+static enum exit_code check(struct ksctl *k, const char *argument)
+{
+    (void)argument;
+    return post(k, PATH_cluster_hash, "", NULL, "The key servers compare their states; see cluster status",
+                NULL, "");
+}
+
+const struct command cluster_commands[] = {
+    {"show crypto gdoi ks coop", show_coop, "Key servers of the cluster and who is primary"},
+    {"show crypto gdoi ks coop detail", show_coop_detail, "The same, with what is known of each"},
+    {"cluster status", cluster_status, "Key servers, roles, hash of the state"},
+    {"cluster token", make_token, "A one-time token with which a key server joins"},
+    {"cluster token --role ROLE", make_token_for, "The same for a voter, witness or standby"},
+    {"cluster remove NODE", remove_node, "Remove a key server for good"},
+    {"cluster transfer", transfer, "Move Raft leadership to the primary"},
+    {"cluster transfer NODE", transfer, "Move Raft leadership to that key server"},
+    {"cluster step-down", step_down, "Give the primary's role to the next by priority"},
+    {"cluster priority NODE N", set_priority, "Set a priority, 1 to 255; 0: as configured"},
+    {"cluster check", check, "Have all key servers compare their states now"},
+};
+const size_t cluster_command_count = sizeof(cluster_commands) / sizeof(cluster_commands[0]);

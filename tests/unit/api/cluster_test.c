@@ -1,0 +1,206 @@
+/* What operators ask of the cluster: each request becomes the right mail, each answer the right body. */
+#include <pthread.h>
+
+#include "tests/unit/api/api_fixture.h"
+
+#define NODE_A "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"
+
+    struct posted {
+    const struct fixture *f;
+    const char *target, *body;
+    struct answer answer;
+    pthread_t thread;
+};
+
+static struct answer send_body(const struct fixture *f, const char *target, const char *body)
+{
+    char headers[128];
+    snprintf(headers, sizeof(headers), "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+             strlen(body));
+    return request_with(f, "POST", target, *body != '\0' ? headers : "", body);
+}
+
+static void *post(void *context)
+{
+    struct posted *p = context;
+    p->answer = send_body(p->f, p->target, p->body);
+    return NULL;
+}
+
+/* Posts, takes the mail, answers it. */
+static struct mail exchange(struct fixture *f, const char *target, const char *body,
+                            const struct mail_answer *answer, struct answer *out)
+{
+    struct posted p = {.f = f, .target = target, .body = body};
+    struct mail mail;
+    uint64_t end = test_now_ms() + WAIT_MS;
+    assert_int_equal(pthread_create(&p.thread, NULL, post, &p), 0);
+    while (!mailbox_take(f->mailbox, &mail)) {
+        if (test_now_ms() >= end)
+            fail_msg("no mail came");
+        usleep(1000);
+    }
+    mailbox_answer(f->mailbox, mail.id, answer);
+    pthread_join(p.thread, NULL);
+    *out = p.answer;
+    return mail;
+}
+
+static void a_token_is_for_a_role(void **state)
+{
+    static const struct {
+        const char *body;
+        uint32_t role;
+    } rows[] = {{"", NODE_VOTER},
+                {"{}", NODE_VOTER},
+                {"{\"role\":\"voter\"}", NODE_VOTER},
+                {"{\"role\":\"witness\"}", NODE_WITNESS},
+                {"{\"role\":\"standby\"}", NODE_STANDBY}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct answer a;
+        struct mail mail = exchange(*state, "/v1/cluster/tokens", rows[i].body,
+                                    &(struct mail_answer){.text = "qrt1-text", .index = 9}, &a);
+        assert_int_equal(mail.kind, MAIL_JOIN_TOKEN);
+        assert_int_equal(mail.number, rows[i].role);
+        assert_int_equal(a.status, 202);
+        assert_at_text(&a, "token", "qrt1-text");
+        answer_close(&a);
+    }
+}
+
+static void leadership_is_moved_to_one_or_to_the_primary(void **state)
+{
+    struct answer a;
+    struct mail mail = exchange(*state, "/v1/cluster/transfer", "{\"node\":\"" NODE_A "\"}",
+                                &(struct mail_answer){.text = "a0a1a2a3a4a5a6a7"}, &a);
+    assert_int_equal(mail.kind, MAIL_TRANSFER);
+    assert_string_equal(mail.group, NODE_A);
+    assert_at_text(&a, "leader", "a0a1a2a3a4a5a6a7");
+    answer_close(&a);
+    mail = exchange(*state, "/v1/cluster/transfer", "", &(struct mail_answer){.err = E_TIMEOUT}, &a);
+    assert_string_equal(mail.group, "");
+    assert_true(a.status >= 500);
+    answer_close(&a);
+}
+
+static void the_primarys_role_is_given_up(void **state)
+{
+    struct answer a;
+    struct mail mail = exchange(*state, "/v1/cluster/step-down", "",
+                                &(struct mail_answer){.text = NODE_A, .seq = 4, .index = 77}, &a);
+    assert_int_equal(mail.kind, MAIL_STEP_DOWN);
+    assert_at_text(&a, "primary", NODE_A);
+    assert_at_number(&a, "epoch", 4);
+    answer_close(&a);
+    exchange(*state, "/v1/cluster/step-down", "", &(struct mail_answer){.err = E_STATE}, &a);
+    assert_problem(&a, 409, "conflict");
+    answer_close(&a);
+}
+
+static void a_priority_is_set(void **state)
+{
+    struct answer a;
+    struct mail mail = exchange(*state, "/v1/cluster/nodes/A0A1A2A3A4A5A6A7A8A9AAABACADAEAF/priority",
+                                "{\"priority\":200}", &(struct mail_answer){.err = E_OK}, &a);
+    assert_int_equal(mail.kind, MAIL_PRIORITY);
+    assert_int_equal(mail.number, 200);
+    assert_string_equal(mail.group, NODE_A);
+    assert_int_equal(a.status, 202);
+    answer_close(&a);
+}
+
+static void states_are_compared_on_demand(void **state)
+{
+    struct answer a;
+    struct mail mail = exchange(*state, "/v1/cluster/hash", "", &(struct mail_answer){.index = 99}, &a);
+    assert_int_equal(mail.kind, MAIL_STATE_MARK);
+    assert_at_number(&a, "applied_index", 99);
+    answer_close(&a);
+}
+
+static void what_is_malformed_never_reaches_the_loop(void **state)
+{
+    static const struct {
+        const char *target, *body;
+    } rows[] = {{"/v1/cluster/tokens", "{\"role\":\"king\"}"},
+                {"/v1/cluster/tokens", "{\"role\":1}"},
+                {"/v1/cluster/tokens", "{\"rank\":\"voter\"}"},
+                {"/v1/cluster/tokens", "[]"},
+                {"/v1/cluster/tokens", "{"},
+                {"/v1/cluster/transfer", "{\"node\":\"a0\"}"},
+                {"/v1/cluster/transfer", "{\"node\":7}"},
+                {"/v1/cluster/transfer?x=1", ""},
+                {"/v1/cluster/step-down?x=1", ""},
+                {"/v1/cluster/hash?x=1", ""},
+                {"/v1/cluster/nodes/" NODE_A "/priority", ""},
+                {"/v1/cluster/nodes/" NODE_A "/priority", "{\"priority\":256}"},
+                {"/v1/cluster/nodes/" NODE_A "/priority", "{\"priority\":-1}"},
+                {"/v1/cluster/nodes/" NODE_A "/priority", "{\"priority\":\"9\"}"},
+                {"/v1/cluster/nodes/a0/priority", "{\"priority\":9}"},
+                {"/v1/cluster/nodes/a0/remove", ""}};
+    struct fixture *f = *state;
+    struct mail mail;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct answer a = send_body(f, rows[i].target, rows[i].body);
+        assert_problem(&a, 400, "bad-request");
+        answer_close(&a);
+        assert_false(mailbox_take(f->mailbox, &mail));
+    }
+}
+
+static void tell_cluster(void *context, struct api_cluster *out)
+{
+    (void)context;
+    *out = (struct api_cluster){.coop_epoch = 3, .term = 5, .voters = 2, .mark_index = 40, .node_count = 2};
+    memset(out->mark_hash, 0xab, sizeof(out->mark_hash));
+    for (uint8_t i = 0; i < 2; i++) {
+        out->nodes[i] = (struct api_node){.node = {.role = NODE_VOTER + i,
+                                                   .priority = (uint8_t)(100 - i),
+                                                   .address = addr_v4(10, 1, 11, (uint8_t)(2 + i))},
+                                          .self = i == 0,
+                                          .primary = i == 0,
+                                          .leader = i == 1,
+                                          .connected = true,
+                                          .heard_ms = 70,
+                                          .applied_index = 41};
+        memset(out->nodes[i].node.id, 0xc0 + i, NODE_ID_LEN);
+    }
+}
+
+static int setup_cluster(void **state)
+{
+    struct fixture *f = malloc(sizeof(*f));
+    fixture_open(f);
+    f->options.cluster = tell_cluster;
+    fixture_serve(f);
+    *state = f;
+    return 0;
+}
+
+static void the_cluster_is_told(void **state)
+{
+    struct answer a = get(*state, "/v1/cluster");
+    assert_int_equal(a.status, 200);
+    assert_at_number(&a, "coop_epoch", 3);
+    assert_at_number(&a, "mark.index", 40);
+    assert_at_number(&a, "mark.differences", 0);
+    assert_at_text(&a, "nodes.0.role", "voter");
+    assert_at_text(&a, "nodes.1.role", "witness");
+    assert_at_number(&a, "nodes.1.priority", 99);
+    answer_close(&a);
+}
+
+int main(void)
+{
+#define SERVED(test) cmocka_unit_test_setup_teardown(test, setup_server, teardown_server)
+    const struct CMUnitTest tests[] = {
+        SERVED(a_token_is_for_a_role),
+        SERVED(leadership_is_moved_to_one_or_to_the_primary),
+        SERVED(the_primarys_role_is_given_up),
+        SERVED(a_priority_is_set),
+        SERVED(states_are_compared_on_demand),
+        SERVED(what_is_malformed_never_reaches_the_loop),
+        cmocka_unit_test_setup_teardown(the_cluster_is_told, setup_cluster, teardown_server),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
