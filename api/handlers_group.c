@@ -17,7 +17,8 @@ static err_t group_json(struct call *call, const struct group_record *group,
     err = lookup_last_rekey(call->txn, group->id, &rekey);
     if (err != E_OK && err != E_NOT_FOUND)
         return err;
-    *out = view_group(group, &count, err == E_OK ? &rekey : NULL);
+    *out =
+        view_group(group, &count, err == E_OK ? &rekey : NULL, call->options->now_ms(call->options->context));
     return *out != NULL ? E_OK : E_NO_MEMORY;
 }
 

@@ -12,6 +12,7 @@
 enum {
     HTTP_CONNECTION_MAX = 64,
     HTTP_BODY_MAX = 65536,       /* octets of a request body; 413 beyond */
+    API_REASON_MAX = 128,        /* octets of the text, NUL included */
     HTTP_MAIL_TIMEOUT_MS = 5000, /* then 503, the outcome being unknown */
     HTTP_REQUEST_TIMEOUT_MS =
         15000, /* from connection or last answer to the end of the next one; then the connection is cut */
@@ -21,7 +22,7 @@ enum {
 struct api_health {
     bool live; /* the loop ran within the last seconds */
     bool ready;
-    char reason[128]; /* why not ready; empty if ready */
+    char reason[API_REASON_MAX]; /* why not ready; or ready, but degraded; else empty */
     char raft_role[16];
     uint64_t term;
     uint64_t commit_index;

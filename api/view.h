@@ -38,7 +38,8 @@ struct member_count {
 
 /* view_group.c */
 json_t *view_group(const struct group_record *group, const struct member_count *count,
-                   const struct rekey_record *last_rekey); /* last_rekey: NULL before the first */
+                   const struct rekey_record *last_rekey, /* NULL before the first */
+                   uint64_t now_ms);                      /* cluster time */
 json_t *view_config(const struct group_config *config);
 /* signing: NULL before there is one. */
 json_t *view_policy(const struct group_record *group, const struct signing_record *signing, uint64_t now_ms);

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "cluster/ks_state.h"
+
 uint32_t seconds_left(uint64_t created_ms, uint32_t lifetime_s, uint64_t now_ms)
 {
     uint64_t end_ms = created_ms + (uint64_t)lifetime_s * 1000;
@@ -63,11 +65,12 @@ json_t *view_config(const struct group_config *config)
 {
     char suite[SUITE_TEXT_MAX];
     return json_pack(
-        "{s:{s:s, s:I, s:s, s:s}, s:{s:s, s:I, s:i}, s:{s:I, s:I, s:i, s:i}, s:o, s:o, s:b, s:o}", "kek", //
+        "{s:{s:s, s:I, s:s, s:s}, s:{s:s, s:I, s:i, s:i}, s:{s:I, s:I, s:i, s:i}, s:o, s:o, s:b, s:o}",
+        "kek", //
         "cipher", cipher_word(config->kek_cipher), "lifetime_s", (json_int_t)config->kek_lifetime_s, "hash",
         hash_word(config->sig_hash), "ack", ack_word(config->ack), "tek", //
         "transform", suite_word(&config->suite, suite), "lifetime_s", (json_int_t)config->tek_lifetime_s,
-        "sid_bits", config->sid_bits, "rekey", //
+        "sid_bits", config->sid_bits, "runway", config->runway, "rekey", //
         "retransmit_s", (json_int_t)config->retransmit_s, "retransmit_count",
         (json_int_t)config->retransmit_count, "activation_s", config->activation_s, "deactivation_s",
         config->deactivation_s, //
@@ -76,19 +79,21 @@ json_t *view_config(const struct group_config *config)
 }
 
 json_t *view_group(const struct group_record *group, const struct member_count *count,
-                   const struct rekey_record *last_rekey)
+                   const struct rekey_record *last_rekey, uint64_t now_ms)
 {
     const struct group_config *config = &group->config;
     return json_pack(
-        "{s:o, s:o, s:I, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "name",
-        view_text(config->name), "identity", view_identity(&config->identity), "handle",
+        "{s:o, s:o, s:I, s:s, s:s, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:i, s:o}",
+        "name", view_text(config->name), "identity", view_identity(&config->identity), "handle",
         (json_int_t)group->id, "type", "gdoi", "transport", "unicast", "server_address",
         view_addr(&config->server_addr), "policy_version", (json_int_t)group->policy_version, "told_version",
         (json_int_t)group->told_version, "generation", (json_int_t)group->generation, "seq",
         (json_int_t)group->seq, "rekeys_sent", (json_int_t)group->rekeys_sent, "member_count",
         (json_int_t)count->all, "members_registered_here", (json_int_t)count->here, "sid_epoch",
         (json_int_t)group->sid_epoch, "next_sid", (json_int_t)group->next_sid, "last_rekey",
-        last_rekey != NULL ? view_rekey(last_rekey) : json_null(), "config", view_config(config));
+        last_rekey != NULL ? view_rekey(last_rekey) : json_null(), "pseudotime_ms",
+        (json_int_t)ks_pseudotime_ms(group, now_ms), "keys_ahead", (int)group->runway_count, "config",
+        view_config(config));
 }
 
 static json_t *view_kek(const struct kek_record *kek, uint64_t now_ms)

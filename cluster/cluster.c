@@ -22,6 +22,7 @@ void cluster_set_ready(struct cluster *c, bool ready, const char *reason)
     if (c->ready == ready)
         return;
     c->ready = ready;
+    c->was_ready = c->was_ready || ready;
     if (c->options.on_ready != NULL)
         c->options.on_ready(c->options.context, ready, reason);
 }
@@ -122,9 +123,7 @@ err_t cluster_open(struct cluster **out, const struct cluster_options *options)
         cluster_free(c);
         return err;
     }
-    /* Cluster time starts at the wall clock, or where it stood if that has been set back since. */
-    uint64_t wall = clock_wall_ms(options->clock);
-    c->base_ms = (wall > c->state.cluster.time_ms ? wall : c->state.cluster.time_ms) - cluster_mono_ms(c);
+    cluster_time_open(c);
     c->wal_octets = wal_bytes(c->wal);
     *out = c;
     return E_OK;

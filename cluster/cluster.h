@@ -83,7 +83,9 @@ const uint8_t *cluster_node_id(const struct cluster *cluster);          /* NODE_
 bool cluster_ready(const struct cluster *cluster);
 /* Is this node the primary of the committed epoch, and the leader's word for it is fresh? Only then may it push (I4). */
 bool cluster_is_primary(const struct cluster *cluster);
-/* Cluster time now, milliseconds: monotonic clock added to the wall time of start, never below the newest committed time. */
+/* What this server reaches of the cluster: CONTACT_MINORITY once it was ready and hears no leader any more. */
+enum ks_contact cluster_contact(const struct cluster *cluster);
+/* Cluster time now, milliseconds (cluster_clock.h), never below the newest committed time. */
 uint64_t cluster_now_ms(const struct cluster *cluster);
 
 /* The hash of the state where it was taken last, with all others: ks_state_hash after the command at index. */

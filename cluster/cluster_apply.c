@@ -163,10 +163,7 @@ void cluster_apply(struct cluster *c)
             return;
         }
     }
-    /* Cluster time never runs back, whatever the wall clock said at start. */
-    uint64_t mono = cluster_mono_ms(c);
-    if (c->base_ms + mono < c->state.cluster.time_ms)
-        c->base_ms = c->state.cluster.time_ms - mono;
+    cluster_clock_floor(&c->clock, c->state.cluster.time_ms, cluster_mono_ms(c));
 }
 
 static err_t queue_room(struct cluster *c)

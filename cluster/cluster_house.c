@@ -76,6 +76,9 @@ void cluster_keep_house(struct cluster *c)
     err_t err = E_OK;
     if (c->peers_stale)
         cluster_peers_refresh(c);
+    if (cluster_leads(c) && c->ready)
+        cluster_clock_lead(&c->clock, cluster_mono_ms(c));
+    cluster_time_mark(c);
     keep_self(c);
     if (cluster_has_peers(c) && c->transport == NULL && c->state.ca.cert_len != 0 && !c->dead)
         open_transport(c);

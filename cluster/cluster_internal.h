@@ -3,6 +3,7 @@
 #define CLUSTER_CLUSTER_INTERNAL_H
 
 #include "cluster/cluster.h"
+#include "cluster/cluster_clock.h"
 #include "cluster/cluster_loop.h"
 #include "cluster/coop.h"
 #include "cluster/raft_node.h"
@@ -14,6 +15,7 @@ enum {
     HEALTH_MS = 150,        /* between two signs of life */
     FORWARD_AGAIN_MS = 400, /* until a command is sent to the leader again */
     KEY_ASK_MS = 500,
+    CLOCK_MARK_GAP_MS = 10000, /* between two marks of the clock on disk */
     BATCH_HEAD = 8,          /* version u8, 0 u8, commands u16, octets of them u32 */
     SNAPSHOT_TRAILING = 256, /* entries kept behind a snapshot, for peers that are a little late */
     APPLY_MAX = 512,         /* entries applied in one store transaction */
@@ -111,7 +113,10 @@ struct cluster {
     struct snapshot_meta snapshot; /* at open; index 0: none */
     struct cluster_loop *loop;
 
-    uint64_t base_ms; /* cluster time minus monotonic time */
+    struct cluster_clock clock;
+    struct clock_mark mark; /* as on disk; cluster_ms 0: none */
+    uint8_t boot[CLOCK_BOOT_LEN];
+    uint64_t mark_due_ms;
     uint64_t applied_index;
     uint64_t snapshot_index;
     uint64_t prune_due; /* entries up to here may leave the disk; 0: nothing to do */
@@ -119,6 +124,7 @@ struct cluster {
     uint64_t ready_index; /* what must be applied before this leader serves */
     bool started;
     bool ready;
+    bool was_ready; /* ever since the start */
     bool dead; /* after on_fatal */
     bool stopping;
     bool housekeeping; /* CLUSTER_INIT or ELECT of our own is on its way */
@@ -217,6 +223,10 @@ void cluster_note_applied(struct cluster *c, const struct command *command, cons
 err_t cluster_peers_file_read(struct cluster *c) MUST_USE;
 err_t cluster_peers_file_write(struct cluster *c, const struct transport_peer *members, size_t count) MUST_USE;
 err_t cluster_load_state(struct cluster *c) MUST_USE;
+
+/* The clock: from mark, committed time and wall clock; and its mark, written where it is off. */
+void cluster_time_open(struct cluster *c);
+void cluster_time_mark(struct cluster *c);
 
 void cluster_keep_house(struct cluster *c);
 void cluster_judge_ready(struct cluster *c);

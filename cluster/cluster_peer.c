@@ -7,7 +7,8 @@
 #include "cluster/node_key.h"
 
 enum {
-    HEALTH_LEN = 2 + 8 + 8 + 8 + 32,
+    HEALTH_VERSION = 2, /* 1: without the time */
+    HEALTH_LEN = 2 + 8 + 8 + 8 + 32 + 8,
     HEALTH_WELL = 1,
     HEALTH_LEADS = 2,
     KEY_MESSAGE_LEN = 4 + KEYWRAP_KEY_LEN,
@@ -191,12 +192,13 @@ static void send_health(struct cluster *c)
 {
     uint8_t buf[HEALTH_LEN];
     struct writer w = writer_over(buf, sizeof(buf));
-    write_u8(&w, 1);
+    write_u8(&w, HEALTH_VERSION);
     write_u8(&w, (uint8_t)((cluster_is_well(c) ? HEALTH_WELL : 0) | (cluster_leads(c) ? HEALTH_LEADS : 0)));
     write_u64(&w, c->applied_index);
     write_u64(&w, raft_node_commit(c->node));
     write_u64(&w, c->mark.index);
     write_bytes(&w, BYTES_OF(c->mark.hash));
+    write_u64(&w, cluster_now_ms(c));
     for (size_t i = 0; i < c->peer_count; i++) {
         if (c->peers[i].up &&
             raft_transport_send(c->transport, c->peers[i].id, MSG_HEALTH, writer_bytes(&w)) != E_OK)
@@ -213,12 +215,15 @@ static void on_health(struct cluster *c, struct peer *peer, struct bytes body)
     uint64_t applied = read_u64(&r), commit = read_u64(&r);
     struct state_mark mark = {.index = read_u64(&r)};
     read_into(&r, mark.hash, sizeof(mark.hash));
-    if (reader_end(&r) != E_OK || version != 1)
+    uint64_t time_ms = version >= HEALTH_VERSION ? read_u64(&r) : 0;
+    if (reader_end(&r) != E_OK || version < 1 || version > HEALTH_VERSION)
         return;
     peer->heard_ms = cluster_mono_ms(c);
     peer->applied = applied;
     peer->commit = commit;
     peer->leads = (flags & HEALTH_LEADS) != 0;
+    if (version == HEALTH_VERSION && peer->leads && peer->raft_id == raft_node_leader(c->node))
+        cluster_clock_hear(&c->clock, peer->raft_id, time_ms, peer->heard_ms);
     if ((flags & HEALTH_WELL) != 0)
         peer->healthy_ms = peer->heard_ms;
     note_reach(c, peer);

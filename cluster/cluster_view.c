@@ -35,9 +35,23 @@ bool cluster_is_primary(const struct cluster *c)
            memcmp(c->state.cluster.primary_id, c->node_id, NODE_ID_LEN) == 0;
 }
 
+enum ks_contact cluster_contact(const struct cluster *c)
+{
+    if (c->dead || c->stopping || !c->was_ready)
+        return CONTACT_NONE;
+    if (!c->ready || !cluster_in_contact(c))
+        return c->have_key ? CONTACT_MINORITY : CONTACT_NONE;
+    for (size_t i = 0; i < c->peer_count; i++) {
+        const struct node_record *node = ks_state_node(&c->state, c->peers[i].id);
+        if (node != NULL && node->role != NODE_WITNESS && !cluster_peer_fresh(c, &c->peers[i]))
+            return CONTACT_SPLIT;
+    }
+    return CONTACT_WHOLE;
+}
+
 uint64_t cluster_now_ms(const struct cluster *c)
 {
-    uint64_t now = c->base_ms + cluster_mono_ms(c);
+    uint64_t now = cluster_clock_now(&c->clock, cluster_mono_ms(c));
     return now > c->state.cluster.time_ms ? now : c->state.cluster.time_ms;
 }
 

@@ -62,6 +62,11 @@ struct ks_group *ks_group_at(struct ks_state *state, uint32_t group_id)
     return NULL;
 }
 
+uint64_t ks_pseudotime_ms(const struct group_record *group, uint64_t cluster_now_ms)
+{
+    return cluster_now_ms > group->pseudotime_base_ms ? cluster_now_ms - group->pseudotime_base_ms : 0;
+}
+
 const struct ks_group *ks_state_group(const struct ks_state *state, uint32_t group_id)
 {
     for (size_t i = 0; i < state->group_count; i++) {

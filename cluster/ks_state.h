@@ -81,6 +81,8 @@ const struct ks_group *ks_state_group_by_name(const struct ks_state *state, cons
 const struct ks_member *ks_group_member(const struct ks_group *group, const struct identity *identity);
 const struct node_record *ks_state_node(const struct ks_state *state, const uint8_t id[NODE_ID_LEN]);
 const struct node_record *ks_state_node_by_raft(const struct ks_state *state, uint64_t raft_id);
+/* The group's clock (RFC 6407 has none; GETVPN's pseudotime): milliseconds of the cluster's clock since the group was made. */
+uint64_t ks_pseudotime_ms(const struct group_record *group, uint64_t cluster_now_ms);
 const struct join_record *ks_state_token(const struct ks_state *state, const uint8_t id[JOIN_ID_LEN]);
 /* A node numbers the commands that it has forwarded, rising. Applied once: false if this number, or a later one of
  * that node, was seen before; else it is noted (row to txn). Of an unknown node: true. */

@@ -136,6 +136,22 @@ static void wake(void *context)
 
 /* ---- health ---- */
 
+/* Ready, but degraded: probes leave the server where it is, people see why. Empty when it is not so. */
+static bool minority_text(const struct server *server, char out[API_REASON_MAX])
+{
+    uint64_t until_ms;
+    char when[32] = "";
+    struct tm tm;
+    out[0] = '\0';
+    if (!core_minority_until(server->core, &until_ms))
+        return false;
+    time_t seconds = (time_t)(until_ms / 1000);
+    if (gmtime_r(&seconds, &tm) != NULL && strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        when[0] = '\0';
+    snprintf(out, API_REASON_MAX, "minority: serving committed keys until %s", when);
+    return true;
+}
+
 void server_health_update(struct server *server)
 {
     struct cluster_status status = {0};
@@ -143,10 +159,14 @@ void server_health_update(struct server *server)
                                 .primary = cluster_is_primary(server->cluster),
                                 .listen = udp_endpoint(server->udp),
                                 .started_ms = server->started_wall_ms};
-    const char *why = cluster_ready(server->cluster) ? core_not_serving(server->core) : server->not_ready;
+    char minority[API_REASON_MAX];
+    bool degraded = minority_text(server, minority);
+    const char *why = core_not_serving(server->core);
+    if (!degraded && !cluster_ready(server->cluster))
+        why = server->not_ready;
     health.ready = why == NULL;
     cluster_status(server->cluster, &status);
-    snprintf(health.reason, sizeof(health.reason), "%s", health.ready ? "" : why);
+    snprintf(health.reason, sizeof(health.reason), "%s", health.ready ? minority : why);
     snprintf(health.raft_role, sizeof(health.raft_role), "%s", status.role != NULL ? status.role : "");
     health.term = status.term;
     health.commit_index = status.commit_index;

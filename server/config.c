@@ -10,8 +10,8 @@
 static const char *const root_names[] = {"node", "api", "cluster", "ike", "signing", "psk", "groups", NULL};
 static const char *const node_names[] = {"listen", "port", "data_dir", "node_key_file", NULL};
 static const char *const api_names[] = {"listen", "port", NULL};
-static const char *const cluster_names[] = {"listen",      "port", "advertise",  "priority",
-                                            "election_ms", "join", "token_file", NULL};
+static const char *const cluster_names[] = {
+    "listen", "port", "advertise", "priority", "election_ms", "join", "token_file", "minority_serve_s", NULL};
 static const char *const ike_names[] = {"proposals",  "lifetime_s", "legacy", "half_open_max",
                                         "rate_per_s", "rate_burst", NULL};
 static const char *const signing_names[] = {"algorithm", "bits", NULL};
@@ -109,6 +109,9 @@ static err_t read_cluster(const struct conf_node *root, struct ksd_config *confi
         err = conf_u32(node, "priority", false, 1, 255, &priority, error);
     if (err == E_OK)
         err = conf_u32(node, "election_ms", false, ELECTION_MIN_MS, ELECTION_MAX_MS, &config->election_ms,
+                       error);
+    if (err == E_OK)
+        err = conf_u32(node, "minority_serve_s", false, 0, MINORITY_SERVE_MAX_S, &config->minority_serve_s,
                        error);
     if (err == E_OK)
         err = conf_text(node, "token_file", false, config->token_file, sizeof(config->token_file), error);
@@ -281,6 +284,7 @@ static void set_defaults(struct ksd_config *config, const char *path)
     config->cluster.port = CLUSTER_PORT_DEFAULT;
     config->election_ms = CLUSTER_ELECTION_MS;
     config->priority = CLUSTER_PRIORITY;
+    config->minority_serve_s = MINORITY_SERVE_DEFAULT;
     ike_policy_default(&config->ike);
     config->ike.lifetime_s = IKE_LIFETIME_CONFIG_S;
     config->half_open_max = HALF_OPEN_DEFAULT;

@@ -18,6 +18,7 @@ enum {
     RETRANSMIT_MAX_S = 60,
     RETRANSMIT_COUNT_MAX = 10,
     DELAY_MAX_S = 3600, /* ATD and DTD */
+    MINORITY_SERVE_MAX_S = 30 * 86400,
     RUNWAY_DEFAULT = 2, /* TEKs committed ahead of their time */
     HALF_OPEN_DEFAULT = 1024,
     HALF_OPEN_LIMIT = 65536,
@@ -32,6 +33,8 @@ enum {
     ELECTION_MAX_MS = 10000,
     SECRET_FILE_MAX = 1024, /* octets of a secret_file, line end included */
 };
+
+#define MINORITY_SERVE_DEFAULT UINT32_MAX /* minority_serve_s: two TEK lifetimes of each group */
 
 struct config_psk {
     struct prefix peer;
@@ -48,6 +51,7 @@ struct ksd_config {
     struct addr advertise;   /* family 0: that of cluster, or the listening one */
     uint8_t priority;
     uint32_t election_ms;
+    uint32_t minority_serve_s; /* committed keys are served without a quorum for so long; 0: never */
     struct endpoint join;             /* a member's port for join requests; family 0: this server founds a cluster */
     char token_file[CONFIG_PATH_MAX]; /* empty: none */
     struct ike_policy ike;

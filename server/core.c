@@ -31,6 +31,7 @@ void core_free(struct core *core)
         return;
     rekey_engine_close(core);
     signing_close(core);
+    minority_close(core);
     ike_table_close(&core->table);
     secret_wipe(core->plain, sizeof(core->plain));
     free(core);
@@ -49,6 +50,7 @@ void core_configure(struct core *core, const struct ksd_config *config)
 static void core_enter(struct core *core)
 {
     core->now_ms = clock_mono_ms(core->clock);
+    minority_look(core);
 }
 
 bool core_may_log(struct core *core, enum event_id id)
@@ -212,6 +214,8 @@ void core_ready(struct core *core, bool ready)
 
 bool core_serves(const struct core *core)
 {
+    if (core->minority.serving && core_state(core)->initialised)
+        return true;
     if (!core->ready || !core_state(core)->initialised)
         return false;
     return core->sync.once || !core->ports.is_primary(core->ports.context);
@@ -220,6 +224,9 @@ bool core_serves(const struct core *core)
 const char *core_not_serving(const struct core *core)
 {
     const struct ks_state *state = core_state(core);
+    uint64_t until_ms;
+    if (core_minority_until(core, &until_ms))
+        return NULL;
     if (!core->ready || !state->initialised)
         return "the cluster is not ready";
     if (!core_serves(core))
@@ -242,6 +249,7 @@ void core_tick(struct core *core)
         state_sync_tick(core);
         signing_tick(core);
         rekey_engine_tick(core, &next_ms);
+        minority_tick(core);
     }
     push_engine_tick(core, &next_ms);
     if (next_ms < core->wake_ms)

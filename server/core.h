@@ -34,6 +34,8 @@ struct core_ports {
     bool (*is_primary)(void *context);
     uint64_t (*cluster_now_ms)(void *context);
     const uint8_t *(*node_id)(void *context);
+    /* What this server reaches of the cluster. NULL: all of it while it is ready. */
+    enum ks_contact (*contact)(void *context);
 };
 
 struct core_options {
@@ -71,6 +73,8 @@ err_t core_rekey(struct core *core, const char *group, core_rekey_fn done, void 
 
 /* Why members are not served yet, as static text; NULL when they are. */
 const char *core_not_serving(const struct core *core);
+/* Without a quorum, serving committed keys only: until when at most (cluster time). False: not so. */
+bool core_minority_until(const struct core *core, uint64_t *until_ms);
 /* Datagrams that the socket could not take, since the last call. */
 void core_lost(struct core *core, uint64_t count);
 const struct metrics *core_metrics(const struct core *core);

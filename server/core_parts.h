@@ -19,21 +19,37 @@ enum {
         8, /* comparisons in a row that find a difference; then it is the configuration that is wrong */
     SYNC_FLIGHT_MAX = 256, /* proposals of the comparison under way at once */
     SWEEP_GAP_MS = 250,    /* between two looks for expired SAs */
-    SIGNER_MAX = 2,       /* opened signing keys: the current, and the one before for groups still under it */
-    PUSH_KEEP_MS = 60000, /* a finished push is remembered that long, for late acknowledgements */
+    SIGNER_MAX = 2, /* opened signing keys: the current, and the one before for groups still under it */
+    MINORITY_AFTER_MS = 3000, /* so long without a leader before committed keys are served without one */
+    MINORITY_LIFETIMES = 2,   /* of the TEK, for so long, when the configuration says nothing */
+    MINORITY_KEPT_MAX = 1024, /* registrations kept for the time after it */
+    MINORITY_FLIGHT_MAX = 64, /* proposals of those under way at once */
+    PUSH_KEEP_MS = 60000,     /* a finished push is remembered that long, for late acknowledgements */
 };
 
 /* What the core knows of a group beside the replicated state. */
 struct group_work {
-    uint32_t group_id; /* 0: free */
-    bool drafting;     /* a rekey is being made, sealed or committed */
+    uint32_t group_id;  /* 0: free */
+    bool drafting;      /* a rekey is being made, sealed or committed */
     bool runway_making; /* RUNWAY_SET is on its way: no rekey is drafted meanwhile, nor the other way round */
-    bool key_missing;  /* KS_NO_RSA_KEYS was written */
-    uint64_t retry_ms; /* monotonic: no new draft before */
+    bool key_missing;   /* KS_NO_RSA_KEYS was written */
+    uint64_t retry_ms;  /* monotonic: no new draft before */
     struct push_run *push;
     bool done_proposed;  /* PUSH_DONE is on its way */
     core_rekey_fn asked; /* an operator waits */
     void *asked_context;
+};
+
+struct served;
+
+/* How this server stands to the quorum. */
+struct minority {
+    enum ks_contact contact;
+    uint64_t lost_ms;  /* when the quorum was lost; 0: it is there */
+    bool serving;      /* committed keys, without a quorum */
+    uint64_t split_ms; /* when not all servers were reached, last; 0: never */
+    struct served *first;
+    size_t kept, in_flight;
 };
 
 struct core {
@@ -60,6 +76,7 @@ struct core {
         bool refused;
         uint64_t retry_ms;
     } sync;
+    struct minority minority;
     uint8_t reply[ISAKMP_MESSAGE_MAX];
     uint8_t plain[ISAKMP_MESSAGE_MAX];
     struct admission admission; /* large: last */
@@ -148,6 +165,14 @@ void signing_tick(struct core *core);
 void signing_job_done(struct core *core, struct job *job);
 void signing_applied(struct core *core, const struct command *command, const struct apply_result *result);
 void signing_close(struct core *core);
+
+/* minority.c */
+void minority_look(struct core *core); /* at the beginning of each entry */
+/* How members of the group are to be told keys; CONTACT_NONE: not at all. */
+enum ks_contact minority_contact(const struct core *core, const struct ks_group *group);
+void minority_keep(struct core *core, const struct cmd_member_served *command);
+void minority_tick(struct core *core);
+void minority_close(struct core *core);
 
 /* state_sync.c */
 void state_sync_tick(struct core *core);

@@ -59,6 +59,11 @@ static const uint8_t *port_node_id(void *context)
     return cluster_node_id(((struct server *)context)->cluster);
 }
 
+static enum ks_contact port_contact(void *context)
+{
+    return cluster_contact(((struct server *)context)->cluster);
+}
+
 /* ---- what comes in ---- */
 
 static void on_datagram(void *context, const struct ike_path *path, struct bytes datagram)
@@ -203,7 +208,8 @@ static err_t open_core(struct server *server)
                                              .wrap_key = port_wrap_key,
                                              .is_primary = port_is_primary,
                                              .cluster_now_ms = port_cluster_now_ms,
-                                             .node_id = port_node_id}};
+                                             .node_id = port_node_id,
+                                             .contact = port_contact}};
     return core_open(&server->core, &options);
 }
 

@@ -115,8 +115,11 @@ static const struct ks_group *authorised_group(const struct pull_call *call, con
 static err_t group_policy_now(struct core *core, const struct ks_group *group, const struct ks_member *member,
                               struct group_policy *out)
 {
-    return ks_group_policy(core_state(core), group, core->ports.wrap_key(core->ports.context), member,
-                           core_cluster_now(core), out);
+    enum ks_contact contact = minority_contact(core, group);
+    if (contact == CONTACT_NONE)
+        return E_STATE;
+    return ks_group_policy_in(core_state(core), group, core->ports.wrap_key(core->ports.context), member,
+                              contact, core_cluster_now(core), out);
 }
 
 static err_t offer(const struct pull_call *call, struct ike_pull *pull, const struct ks_group *group,
@@ -135,12 +138,36 @@ static err_t offer(const struct pull_call *call, struct ike_pull *pull, const st
     return err;
 }
 
+/* A sender id that is not committed could be given twice, and a nonce with it (RFC 6054 4). */
+static void refuse_counter_mode(const struct pull_call *call, const struct ks_group *group)
+{
+    char identity[ID_TEXT_MAX];
+    core_count(call->core, METRIC_PULL_REFUSED);
+    stranger_event(call->core, KS_MINORITY_REFUSED, identity_format(&call->full.peer_id, identity),
+                   group->record.config.name, "its sender ids need a quorum of key servers");
+    refuse(call->core, call->work, &call->full, call->path, call->datagram, NOTIFY_NO_PROPOSAL_CHOSEN);
+}
+
+static void on_group(const struct pull_call *call, struct ike_pull *fresh, const struct ks_group *group)
+{
+    struct core *core = call->core;
+    struct writer w = writer_over(core->reply, sizeof(core->reply));
+    err_t err = offer(call, fresh, group, &w);
+    if (err == E_OK) {
+        *pull_take(call->work) = *fresh;
+        answer(core, call->work, call->path, call->datagram, writer_bytes(&w));
+    } else if (err == E_NO_QUORUM) {
+        refuse_counter_mode(call, group);
+    } else {
+        core_count(core, METRIC_NOT_READY); /* no keys yet, or none that live: the member asks again */
+    }
+}
+
 /* Message 1: nothing is kept of it before its HASH is good. */
 static void on_request(const struct pull_call *call)
 {
     struct core *core = call->core;
     struct ike_pull fresh = {.used = true, .last_ms = core->now_ms};
-    struct writer w = writer_over(core->reply, sizeof(core->reply));
     err_t err = pull_server_request(&fresh.pull, &call->full, call->datagram, core->plain);
     if (err != E_OK) {
         malformed(call, err);
@@ -151,11 +178,8 @@ static void on_request(const struct pull_call *call)
     if (group == NULL) {
         core_count(core, METRIC_PULL_REFUSED);
         refuse(core, call->work, &call->full, call->path, call->datagram, notify_for_error(E_UNKNOWN_GROUP));
-    } else if (offer(call, &fresh, group, &w) == E_OK) {
-        *pull_take(call->work) = fresh;
-        answer(core, call->work, call->path, call->datagram, writer_bytes(&w));
     } else {
-        core_count(core, METRIC_NOT_READY); /* no keys yet, or none that live: the member asks again */
+        on_group(call, &fresh, group);
     }
     secret_wipe(&fresh, sizeof(fresh));
 }
@@ -294,6 +318,34 @@ static void report_move(const struct pull_call *call, const struct ike_pull *pul
                    addr_format(&member->record.endpoint.addr, before));
 }
 
+/* Without a quorum: committed keys only, and that it was here is proposed later. */
+static void confirm_in_minority(const struct pull_call *call, struct ike_pull *pull,
+                                const struct ks_group *group)
+{
+    char identity[ID_TEXT_MAX];
+    struct core *core = call->core;
+    struct writer w = writer_over(core->reply, sizeof(core->reply));
+    struct apply_result result = {.group = group, .group_id = group->record.id};
+    err_t err = deliver(core, pull, &call->full, &result, &w);
+    if (err != E_OK) {
+        refuse_stale(core, call->work, &call->full, call->path, call->datagram);
+        pull_close(pull);
+        return;
+    }
+    struct cmd_member_served served = {.group_id = group->record.id,
+                                       .identity = call->full.peer_id,
+                                       .endpoint = call->path->peer,
+                                       .served_ms = core_cluster_now(core)};
+    const uint8_t *node_id = core->ports.node_id(core->ports.context);
+    for (size_t i = 0; i < NODE_ID_LEN; i++)
+        served.key_server[i] = node_id[i];
+    minority_keep(core, &served);
+    core_count(core, METRIC_MINORITY_REGISTRATIONS);
+    event(KS_MINORITY_SERVED, identity_format(&call->full.peer_id, identity), group->record.config.name);
+    answer(core, call->work, call->path, call->datagram, writer_bytes(&w));
+    pull_close(pull);
+}
+
 /* Message 3: the member proved itself. */
 static void on_confirm(const struct pull_call *call, struct ike_pull *pull)
 {
@@ -302,6 +354,12 @@ static void on_confirm(const struct pull_call *call, struct ike_pull *pull)
     err_t err = pull_server_confirm(&pull->pull, &call->full, call->datagram, core->plain);
     if (err != E_OK) {
         malformed(call, err);
+        secret_wipe(&before, sizeof(before));
+        return;
+    }
+    const struct ks_group *group = ks_state_group(core_state(core), pull->group_id);
+    if (group != NULL && minority_contact(core, group) == CONTACT_MINORITY) {
+        confirm_in_minority(call, pull, group);
         secret_wipe(&before, sizeof(before));
         return;
     }

@@ -134,7 +134,9 @@ static void draft_begin(struct core *core, struct group_work *work, const struct
 {
     struct rekey_draft *draft = NULL;
     const struct ks_group *group = ks_state_group(core_state(core), due->group_id);
-    err_t err = rekey_draft_make(core_state(core), due, core->ports.wrap_key(core->ports.context), core->rng,
+    struct rekey_due now = *due;
+    now.split = group != NULL && minority_contact(core, group) == CONTACT_SPLIT;
+    err_t err = rekey_draft_make(core_state(core), &now, core->ports.wrap_key(core->ports.context), core->rng,
                                  core_cluster_now(core), &draft);
     work->drafting = true;
     if (err == E_OK && draft->needs_push) {

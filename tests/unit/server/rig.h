@@ -62,6 +62,7 @@ struct rig {
     struct wrap_key wrap;
     uint8_t node_id[NODE_ID_LEN];
     bool primary;
+    enum ks_contact contact;
     struct core *core;
     enum rig_commit commit;
     err_t propose_error; /* what propose answers at once */
@@ -169,6 +170,11 @@ static inline const struct wrap_key *rig_wrap(void *context)
 static inline bool rig_is_primary(void *context)
 {
     return ((struct rig *)context)->primary;
+}
+
+static inline enum ks_contact rig_contact(void *context)
+{
+    return ((struct rig *)context)->contact;
 }
 
 static inline const uint8_t *rig_node_id(void *context)
@@ -307,7 +313,8 @@ static inline void rig_open_core(struct rig *rig)
                                              .wrap_key = rig_wrap,
                                              .is_primary = rig_is_primary,
                                              .cluster_now_ms = rig_wall,
-                                             .node_id = rig_node_id}};
+                                             .node_id = rig_node_id,
+                                             .contact = rig_contact}};
     assert_ok(core_open(&rig->core, &options));
 }
 
@@ -321,6 +328,7 @@ static inline struct rig *rig_new(void)
     rig->clock = (struct clock){rig_mono, rig_wall, rig};
     rig->rng = rng_seeded_init(&rig->seeded, 7);
     rig->primary = true;
+    rig->contact = CONTACT_WHOLE;
     memset(rig->node_id, 0x11, sizeof(rig->node_id));
     uint8_t key[KEYWRAP_KEY_LEN];
     memset(key, 0x22, sizeof(key));
@@ -328,6 +336,7 @@ static inline struct rig *rig_new(void)
     assert_ok(secret_set(&rig->wrap.key, BYTES_OF(key)));
     rig->config = (struct ksd_config){.path = "ksd.conf",
                                       .listen = {addr_v4(10, 1, 11, 2), GDOI_PORT},
+                                      .minority_serve_s = MINORITY_SERVE_DEFAULT,
                                       .half_open_max = 64,
                                       .rate_per_s = 20,
                                       .rate_burst = 60,
