@@ -6,7 +6,8 @@
  * Followers follow the leader: each of its signs of life carries its time, of the last few the one that was
  * under way for the shortest time counts, and the difference is made up by running a little faster or slower.
  * So a new leader goes on where the old one was, to within the network's delay. Committed times are a floor.
- * It never steps back, but once: when a server that has never followed anybody hears its first leader.
+ * It never steps back, but once: when a server that
+ * has never followed anybody hears its first leader and is far ahead of it.
  *
  * Over restarts a mark on disk says how the cluster's clock stood to this machine's: within the same boot the
  * monotonic clock tells how much time went by, after another boot the wall clock's difference does. */
@@ -20,7 +21,8 @@
 enum {
     CLOCK_SAMPLES = 8,        /* signs of life that are compared */
     CLOCK_SLEW_PERMILLE = 50, /* faster or slower than the monotonic clock by so much at most */
-    CLOCK_STEP_MS = 2000,     /* so far behind the leader: stepped forward at once */
+    CLOCK_STEP_MS =
+        2000, /* so far behind the leader: stepped at once; so far ahead: only if it never followed one */
     CLOCK_BOOT_LEN = 36,
     CLOCK_MARK_LEN = 1 + 3 * 8 + CLOCK_BOOT_LEN,
     CLOCK_MARK_OFF_MS = 1000,   /* a mark that is so far off is to be written anew */
