@@ -73,11 +73,10 @@ void cluster_clock_hear(struct cluster_clock *clock, uint64_t leader, uint64_t l
     if (clock->sample_count == 2 * CLOCK_SAMPLES)
         clock->sample_count = CLOCK_SAMPLES;
     int64_t behind = (int64_t)((uint64_t)best_sample(clock) - clock->base_ms);
-    if (behind >= CLOCK_STEP_MS || (!clock->followed && behind <= -CLOCK_STEP_MS)) {
+    if (behind >= CLOCK_STEP_MS) {
         clock->base_ms += (uint64_t)behind;
         behind = 0;
     }
-    clock->followed = true;
     clock->owed_ms = behind;
 }
 
@@ -87,7 +86,6 @@ void cluster_clock_lead(struct cluster_clock *clock, uint64_t mono_ms)
     clock->owed_ms = 0;
     clock->sample_count = 0;
     clock->leader = 0;
-    clock->followed = true;
 }
 
 uint64_t cluster_clock_start(uint64_t committed_ms, const struct clock_mark *mark,

@@ -6,8 +6,8 @@
  * Followers follow the leader: each of its signs of life carries its time, of the last few the one that was
  * under way for the shortest time counts, and the difference is made up by running a little faster or slower.
  * So a new leader goes on where the old one was, to within the network's delay. Committed times are a floor.
- * It never steps back, but once: when a server that
- * has never followed anybody hears its first leader and is far ahead of it.
+ * It never steps back: a server that is ahead runs slower until it is not, and one that has joined begins
+ * behind all others.
  *
  * Over restarts a mark on disk says how the cluster's clock stood to this machine's: within the same boot the
  * monotonic clock tells how much time went by, after another boot the wall clock's difference does. */
@@ -21,8 +21,7 @@
 enum {
     CLOCK_SAMPLES = 8,        /* signs of life that are compared */
     CLOCK_SLEW_PERMILLE = 50, /* faster or slower than the monotonic clock by so much at most */
-    CLOCK_STEP_MS =
-        2000, /* so far behind the leader: stepped at once; so far ahead: only if it never followed one */
+    CLOCK_STEP_MS = 2000,     /* so far behind the leader: stepped forward at once */
     CLOCK_BOOT_LEN = 36,
     CLOCK_MARK_LEN = 1 + 3 * 8 + CLOCK_BOOT_LEN,
     CLOCK_MARK_OFF_MS = 1000,   /* a mark that is so far off is to be written anew */
@@ -33,7 +32,6 @@ struct cluster_clock {
     uint64_t base_ms; /* cluster time minus monotonic time, modulo 2^64, at at_ms */
     uint64_t at_ms;   /* monotonic */
     int64_t owed_ms;  /* to be made up from at_ms on; negative: it is ahead */
-    bool followed;    /* has heard a leader, or is one */
     uint64_t leader;  /* whose samples these are */
     int64_t samples[CLOCK_SAMPLES];
     unsigned sample_count;

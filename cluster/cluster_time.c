@@ -44,6 +44,8 @@ void cluster_time_open(struct cluster *c)
     if (err == E_OK)
         err = clock_mark_decode(&c->mark, (struct bytes){data, len});
     free(data);
+    if (c->joined)
+        now.wall_ms = err == E_OK ? now.wall_ms : 0; /* the first leader that it hears knows the time */
     bool marked = err == E_OK && c->mark.cluster_ms != 0;
     if (!marked)
         c->mark = (struct clock_mark){0};
