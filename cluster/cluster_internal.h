@@ -114,9 +114,9 @@ struct cluster {
     struct cluster_loop *loop;
 
     struct cluster_clock clock;
-    struct clock_mark mark; /* as on disk; cluster_ms 0: none */
+    struct clock_mark time_mark; /* as on disk; cluster_ms 0: none */
     uint8_t boot[CLOCK_BOOT_LEN];
-    uint64_t mark_due_ms;
+    uint64_t time_mark_due_ms;
     uint64_t applied_index;
     uint64_t snapshot_index;
     uint64_t prune_due; /* entries up to here may leave the disk; 0: nothing to do */

@@ -42,14 +42,14 @@ void cluster_time_open(struct cluster *c)
     if (err == E_OK)
         err = disk_read(path, CLOCK_MARK_LEN, &data, &len);
     if (err == E_OK)
-        err = clock_mark_decode(&c->mark, (struct bytes){data, len});
+        err = clock_mark_decode(&c->time_mark, (struct bytes){data, len});
     free(data);
     if (c->joined)
         now.wall_ms = err == E_OK ? now.wall_ms : 0; /* the first leader that it hears knows the time */
-    bool marked = err == E_OK && c->mark.cluster_ms != 0;
+    bool marked = err == E_OK && c->time_mark.cluster_ms != 0;
     if (!marked)
-        c->mark = (struct clock_mark){0};
-    uint64_t start_ms = cluster_clock_start(c->state.cluster.time_ms, marked ? &c->mark : NULL, &now);
+        c->time_mark = (struct clock_mark){0};
+    uint64_t start_ms = cluster_clock_start(c->state.cluster.time_ms, marked ? &c->time_mark : NULL, &now);
     cluster_clock_open(&c->clock, start_ms, now.mono_ms);
 }
 
@@ -57,12 +57,12 @@ void cluster_time_mark(struct cluster *c)
 {
     uint64_t mono_ms = cluster_mono_ms(c);
     struct clock_mark now = mark_now(c);
-    if (mono_ms < c->mark_due_ms || !c->was_ready || !clock_mark_is_off(&c->mark, &now))
+    if (mono_ms < c->time_mark_due_ms || !c->was_ready || !clock_mark_is_off(&c->time_mark, &now))
         return;
-    c->mark_due_ms = mono_ms + CLOCK_MARK_GAP_MS;
+    c->time_mark_due_ms = mono_ms + CLOCK_MARK_GAP_MS;
     uint8_t buf[CLOCK_MARK_LEN];
     struct writer w = writer_over(buf, sizeof(buf));
     clock_mark_encode(&w, &now);
     if (writer_end(&w) == E_OK && disk_replace(c->disk, c->data_dir, mark_name, writer_bytes(&w)) == E_OK)
-        c->mark = now; /* else later: without it a restart goes by the committed time */
+        c->time_mark = now; /* else later: without it a restart goes by the committed time */
 }
