@@ -57,7 +57,6 @@ def quorate_run(cluster, load, fault):
     if not primary:
         raise SystemExit(f"the cluster does not get ready: {[lab.call(n, 'GET', '/readyz') for n in cluster.names()]}")
     leads = cluster.leader() == primary
-    lab.wait_until(10, cluster.same)
     lab.let_pass(random.uniform(0, 0.2))  # the fault comes at any moment between two heartbeats
     since = len(load.lines)
     server = cluster.servers[primary]
