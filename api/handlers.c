@@ -27,7 +27,12 @@ err_t handler_group(struct call *call, struct reply *reply, struct group_record 
         return E_OK;
     }
     free(group);
-    if (err == E_NOT_FOUND)
+    struct api_health health = {0};
+    call->options->health(call->options->context, &health);
+    /* Until the log is applied the store may be empty: nobody can say that a group is not there. */
+    if (err == E_NOT_FOUND && !health.ready)
+        reply_problem(reply, PROBLEM_NOT_READY, "%s", health.reason);
+    else if (err == E_NOT_FOUND)
         reply_problem(reply, PROBLEM_NO_SUCH_GROUP, "%s", call->params[0]);
     else
         reply_error(reply, err, "Reading the group");

@@ -34,6 +34,19 @@ static void unknown_groups_are_not_found(void **state)
     answer_close(&a);
 }
 
+static void a_server_that_is_not_ready_calls_no_group_unknown(void **state)
+{
+    struct fixture *f = *state;
+    f->health.ready = false;
+    snprintf(f->health.reason, sizeof(f->health.reason), "the log is being replayed");
+    struct answer a = get(f, "/v1/groups/G2");
+    assert_problem(&a, 503, "not-ready");
+    answer_close(&a);
+    a = get(f, "/v1/groups/G1");
+    assert_int_equal(a.status, 200);
+    answer_close(&a);
+}
+
 static void wrong_parameters_are_named(void **state)
 {
     static const char *const targets[] = {"/v1/groups?x=1",
@@ -149,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_root_and_unknown_paths_are_not_found),
         TEST(unknown_groups_are_not_found),
+        TEST(a_server_that_is_not_ready_calls_no_group_unknown),
         TEST(wrong_parameters_are_named),
         TEST(other_methods_are_told_which_are_allowed),
         TEST(a_known_state_is_not_sent_again),
