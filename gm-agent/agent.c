@@ -135,6 +135,8 @@ static void on_clear(struct agent *agent, uint64_t now_ms, struct agent_effects 
     rekey_listen_drop(&agent->listen);
     tek_table_clear(&agent->teks);
     agent->sid_count = 0;
+    agent->clock = (struct group_clock){0};
+    agent->time_window_ms = 0;
     agent->ack_len = 0;
     agent->registered = false;
     agent->reregister_ms = TIME_NEVER;
@@ -215,6 +217,7 @@ void agent_step(struct agent *agent, const struct agent_event *event, uint64_t n
         advance_keys(agent, now_ms, out);
     switch (event->kind) {
     case AGENT_EVENT_START:
+        out->apply = true; /* closed, until there is a policy */
         agent_round_start(agent, now_ms, out);
         break;
     case AGENT_EVENT_TIMER:
@@ -239,11 +242,28 @@ void agent_step(struct agent *agent, const struct agent_event *event, uint64_t n
     out->wake_at_ms = wake_at(agent, now_ms);
 }
 
+/* Without a policy, or without keys when it is to go back to that state: closed, or open by choice. */
+static void fill_policy(const struct agent *agent, struct datapath_state *out)
+{
+    const struct gm_datapath_config *config = &agent->config->datapath;
+    bool without = agent->selector_count == 0 || (config->revert && agent->teks.count == 0);
+    out->closed = without && !config->fail_open;
+    if (!without) {
+        out->selectors = agent->selectors;
+        out->selector_count = agent->selector_count;
+    }
+    out->denies = config->deny;
+    out->deny_count = config->deny_count;
+    out->direction = config->direction;
+    out->group = agent->config->group_name;
+    out->clock = agent->clock;
+    out->time_window_ms = agent->time_window_ms;
+}
+
 void agent_datapath_state(const struct agent *agent, struct datapath_state *out)
 {
     memset(out, 0, sizeof(*out));
-    out->selectors = agent->selectors;
-    out->selector_count = agent->selector_count;
+    fill_policy(agent, out);
     for (size_t i = 0; i < agent->teks.count; i++)
         out->in[out->in_count++] = &agent->teks.entries[i].tek;
     const struct tek_entry *entry = tek_table_out(&agent->teks);

@@ -109,6 +109,8 @@ struct agent {
     uint16_t sid_bits;
     uint32_t sids[POLICY_SID_MAX];
     size_t sid_count;
+    struct group_clock clock; /* pseudotime of the group */
+    uint32_t time_window_ms;  /* 0: the group has no time-based anti-replay */
     bool apply_failed;
     uint64_t apply_retry_ms;
 

@@ -23,6 +23,8 @@ void agent_ack_flush(struct agent *agent, uint64_t now_ms, struct agent_effects 
 /* The policy's selectors and delays become ours. False, with why: it cannot be used. */
 bool agent_policy_usable(const struct agent *agent, const struct group_policy *policy, const char **why);
 void agent_take_policy(struct agent *agent, const struct group_policy *policy);
+/* What the key server told about time-based anti-replay; pushed: in a rekey, which may be old. */
+void agent_take_time(struct agent *agent, const struct group_policy *policy, bool pushed, uint64_t now_ms);
 /* Sends and receives by keys that count, and has no sender id for them. */
 bool agent_lacks_sid(const struct agent *agent);
 

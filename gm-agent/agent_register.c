@@ -132,6 +132,7 @@ static err_t take_registration(struct agent *agent, uint64_t now_ms, struct agen
     if (overtaken)
         return E_OK;
     agent_take_policy(agent, policy);
+    agent_take_time(agent, policy, false, now_ms);
     agent->sid_bits = policy->sid_bits;
     agent->sid_count = policy->sid_count;
     memcpy(agent->sids, policy->sids, sizeof(agent->sids));

@@ -50,6 +50,32 @@ void agent_take_policy(struct agent *agent, const struct group_policy *policy)
         note_transport(agent, policy);
 }
 
+static void say_large(const struct agent *agent, int64_t delta_us, uint64_t now_ms)
+{
+    char mine[32], told[32];
+    uint64_t now_us = group_clock_us(&agent->clock, now_ms);
+    uint64_t before_us = now_us - (uint64_t)delta_us;
+    time_check_format(before_us, mine);
+    time_check_format(now_us, told);
+    event(PSEUDO_TIME_LARGE, agent->config->group_name, mine, told);
+}
+
+void agent_take_time(struct agent *agent, const struct group_policy *policy, bool pushed, uint64_t now_ms)
+{
+    const struct policy_time *time = &policy->time;
+    if (time->attribute == 0 || time->attribute != agent->config->datapath.time_attribute) {
+        agent->time_window_ms = 0;
+        return;
+    }
+    int64_t delta_us =
+        pushed ? group_clock_push(&agent->clock, time->pseudotime_us, now_ms)
+               : group_clock_pull(&agent->clock, time->pseudotime_us, agent->reg.started_ms, now_ms);
+    agent->time_window_ms = time->window_ms;
+    int64_t limit_us = (int64_t)time->window_ms * 1000;
+    if (delta_us > limit_us || delta_us < -limit_us)
+        say_large(agent, delta_us, now_ms);
+}
+
 bool agent_lacks_sid(const struct agent *agent)
 {
     if (agent->sid_count != 0)
@@ -170,6 +196,8 @@ static void install(struct agent *agent, const struct endpoint *from, struct byt
     bool deleted = apply_deletes(agent, message);
     if (message->has_policy) {
         agent_take_policy(agent, &message->policy);
+        if (message->policy.tek_count != 0)
+            agent_take_time(agent, &message->policy, true, now_ms);
         tek_table_rekey(&agent->teks, &message->policy, now_ms);
     } else if (deleted) {
         tek_table_advance(&agent->teks, now_ms);

@@ -274,7 +274,10 @@ static err_t read_lan(const struct conf_node *datapath, struct gm_datapath_confi
 static err_t read_datapath(const struct conf_node *root, struct gm_datapath_config *out,
                            struct conf_error *error)
 {
-    static const char *const keys[] = {"backend", "wan", "lan", "tun", "mtu", "anchor", "deny", NULL};
+    static const char *const keys[] = {
+        "backend",      "wan",        "lan",    "tun",           "mtu",       "anchor",
+        "deny",         "fail_close", "revert", "replay_window", "direction", "time_attribute",
+        "counter_file", NULL};
     static const char *const backends[] = {"user", "none", "xfrm", NULL};
     const struct conf_node *datapath = NULL;
     err_t err = conf_group(root, "datapath", &datapath, error);
@@ -304,7 +307,8 @@ static err_t read_datapath(const struct conf_node *root, struct gm_datapath_conf
                          GM_TUN_NAME_MAX - 1);
     if (out->anchor.family != AF_INET || addr_is_multicast(&out->anchor))
         return conf_fail(datapath, error, "anchor: expected an IPv4 address that no machine has");
-    if ((err = config_read_deny(datapath, out, error)) != E_OK)
+    if ((err = config_read_deny(datapath, out, error)) != E_OK ||
+        (err = config_read_traffic(datapath, out, error)) != E_OK)
         return err;
     return read_lan(datapath, out, error);
 }

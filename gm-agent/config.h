@@ -20,12 +20,20 @@ enum {
     GM_TUN_NAME_MAX = 14, /* bytes with NUL: one letter is added for the guard device */
     GM_NAME_MAX = 64,     /* bytes with NUL of the group's name */
     GM_PATH_MAX = 108,    /* bytes with NUL of a socket path (sun_path) */
+    GM_COUNTER_PATH_MAX = 240,
 };
 
 enum gm_backend {
     GM_BACKEND_USER, /* TUN and raw ESP */
     GM_BACKEND_NONE, /* keys are fetched and kept current, packets are not touched */
     GM_BACKEND_XFRM, /* the kernel's IPsec and nftables */
+};
+
+/* Migration of a network to the group, site by site: who sends in clear, who still takes clear packets. */
+enum datapath_direction {
+    DATAPATH_BOTH,             /* send protected, take protected only */
+    DATAPATH_INBOUND_OPTIONAL, /* send protected, take clear packets too */
+    DATAPATH_RECEIVE_ONLY,     /* send in clear, take both */
 };
 
 struct gm_datapath_config {
@@ -35,9 +43,16 @@ struct gm_datapath_config {
     size_t lan_count;
     char tun[GM_DEVICE_MAX]; /* xfrm: only tells several agents of one machine apart */
     struct addr anchor;      /* xfrm: IPv4 address of nobody, the tunnel's far end as the kernel sees it */
-    struct selector deny[GM_DENY_MAX]; /* xfrm: passes in clear although the group protects it, IPv4 */
+    struct selector deny[GM_DENY_MAX]; /* passes in clear although the group protects it, IPv4 */
     size_t deny_count;
-    uint32_t mtu; /* bytes; 0: WAN MTU less the ESP overhead */
+    uint32_t mtu;   /* bytes; 0: WAN MTU less the ESP overhead */
+    bool fail_open; /* before the first registration everything passes in clear; default: nothing does */
+    bool revert; /* when all keys have ended, go back to that state; default: the policy stays, all it names
+                    is dropped */
+    enum datapath_direction direction;
+    uint32_t replay_window;  /* user: packets per sender, 0: not checked */
+    uint16_t time_attribute; /* SAT attribute class of time-based anti-replay, 0: not understood */
+    char counter_file[GM_COUNTER_PATH_MAX]; /* user: send counters over a restart; empty: not kept */
 };
 
 struct gm_config {

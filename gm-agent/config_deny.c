@@ -1,5 +1,5 @@
-/* config_deny.c - local exceptions: datapath.deny = ( { src = ...; dst = ...; protocol = ...; dst_port = ...;
- * } ). */
+/* config_deny.c - what passes and what is checked: local exceptions, datapath.deny = ( { src = ...; dst =
+ * ...; protocol = ...; dst_port = ...; } ), fail-close, direction, anti-replay. */
 #include "gm-agent/config_parts.h"
 
 static const char *const keys[] = {"src", "dst", "protocol", "src_port", "dst_port", NULL};
@@ -37,11 +37,39 @@ err_t config_read_deny(const struct conf_node *datapath, struct gm_datapath_conf
         return err;
     if (conf_count(list) > GM_DENY_MAX)
         return conf_fail(list, error, "deny: expected at most %d entries", GM_DENY_MAX);
-    if (conf_count(list) != 0 && out->backend != GM_BACKEND_XFRM)
-        return conf_fail(list, error, "deny: expected backend \"xfrm\" with it");
     for (size_t i = 0; i < conf_count(list) && err == E_OK; i++) {
         err = read_entry(conf_item(list, i), &out->deny[i], error);
         out->deny_count = i + 1;
     }
     return err;
+}
+
+err_t config_read_traffic(const struct conf_node *datapath, struct gm_datapath_config *out,
+                          struct conf_error *error)
+{
+    static const char *const directions[] = {"both", "inbound-optional", "receive-only", NULL};
+    bool fail_close = true;
+    unsigned direction = DATAPATH_BOTH;
+    uint32_t attribute = SAT_ATTR_REPLAY_DEFAULT;
+    err_t err;
+    if ((err = conf_bool(datapath, "fail_close", false, &fail_close, error)) != E_OK ||
+        (err = conf_bool(datapath, "revert", false, &out->revert, error)) != E_OK ||
+        (err = conf_word(datapath, "direction", false, directions, &direction, error)) != E_OK ||
+        (err = conf_u32(datapath, "replay_window", false, 0, 1024, &out->replay_window, error)) != E_OK ||
+        (err = conf_u32(datapath, "time_attribute", false, 0, 32767, &attribute, error)) != E_OK ||
+        (err = conf_text(datapath, "counter_file", false, out->counter_file, sizeof(out->counter_file),
+                         error)) != E_OK)
+        return err;
+    out->fail_open = !fail_close;
+    out->direction = (enum datapath_direction)direction;
+    out->time_attribute = (uint16_t)attribute;
+    if (out->replay_window % 64 != 0)
+        return conf_fail(datapath, error, "replay_window: expected 0 or a multiple of 64 up to 1024, not %u",
+                         out->replay_window);
+    if (attribute != 0 && attribute < SAT_ATTR_PRIVATE_MIN)
+        return conf_fail(datapath, error, "time_attribute: expected 0 or %d to 32767, not %u",
+                         SAT_ATTR_PRIVATE_MIN, attribute);
+    if (out->backend != GM_BACKEND_USER && (out->replay_window != 0 || out->counter_file[0] != '\0'))
+        return conf_fail(datapath, error, "replay_window, counter_file: expected backend \"user\" with them");
+    return E_OK;
 }

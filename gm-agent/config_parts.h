@@ -6,4 +6,7 @@
 
 err_t config_read_deny(const struct conf_node *datapath, struct gm_datapath_config *out,
                        struct conf_error *error) MUST_USE;
+err_t config_read_traffic(const struct conf_node *datapath, struct gm_datapath_config *out,
+                          struct conf_error *error) MUST_USE;
+
 #endif

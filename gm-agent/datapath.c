@@ -11,7 +11,7 @@ static const char *const counter_names[DP_COUNTER_COUNT] = {
     [DP_DECRYPT] = "decrypt",       [DP_VERIFY_ERROR] = "verify_error", [DP_INVALID_SPI] = "invalid_spi",
     [DP_REPLAY] = "replay",         [DP_NO_POLICY] = "no_policy",       [DP_NOT_IPSEC] = "not_ipsec",
     [DP_NO_KEY] = "no_key",         [DP_MALFORMED] = "malformed",       [DP_BYPASS] = "bypass",
-    [DP_SEND_ERROR] = "send_error",
+    [DP_SEND_ERROR] = "send_error", [DP_TIME_REPLAY] = "time_replay",
 };
 
 const char *datapath_counter_name(enum datapath_counter_id id)

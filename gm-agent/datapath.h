@@ -8,6 +8,7 @@
 
 #include "gm-agent/config.h"
 #include "gm-agent/tek_table.h"
+#include "gm-agent/time_check.h"
 
 enum {
     DATAPATH_FD_MAX = 4, /* descriptors that a back end wants to be polled */
@@ -23,6 +24,16 @@ struct datapath_state {
     uint16_t sid_bits;     /* sender ids for counter modes (RFC 6054); 0: none */
     const uint32_t *sids;
     size_t sid_count;
+    /* No policy is known (before the first registration, or after the keys have ended): selector_count is 0,
+     * and nothing but UDP 848, 500, 4500 and the local deny entries may be forwarded between LAN and WAN.
+     * What the machine itself sends and gets is not touched. */
+    bool closed;
+    const struct selector *denies; /* local: pass in clear whatever the group says; IPv4 */
+    size_t deny_count;
+    enum datapath_direction direction;
+    const char *group;        /* its name, for the log; may be NULL */
+    struct group_clock clock; /* pseudotime as the key server told it; may not be set */
+    uint32_t time_window_ms;  /* time-based anti-replay of the group; 0: off */
 };
 
 /* One kind of event in the data path, with who was first and last. Addresses are IPv4 octets. */
@@ -41,13 +52,14 @@ enum datapath_counter_id {
     DP_DECRYPT,      /* ESP packets that opened */
     DP_VERIFY_ERROR, /* the ICV did not match */
     DP_INVALID_SPI,
-    DP_REPLAY,    /* not checked by this back end: always 0 */
+    DP_REPLAY,    /* the sequence number was seen before, or is older than the window */
     DP_NO_POLICY, /* decrypted, but not matched by a selector, or outer and inner address differ */
     DP_NOT_IPSEC, /* clear packets from the WAN that policy wants protected */
     DP_NO_KEY,    /* protected packets without a key (or sender id) to send on */
     DP_MALFORMED,
     DP_BYPASS, /* of the prefixes, but not of the ports of a selector: passed on in clear */
     DP_SEND_ERROR,
+    DP_TIME_REPLAY, /* the pseudotime is out of the window */
     DP_COUNTER_COUNT,
 };
 
@@ -66,6 +78,14 @@ struct datapath_ability {
 
 struct datapath;
 
+/* What anti-replay has seen; borrows the data path. */
+struct datapath_replay {
+    const struct time_check *time;
+    uint32_t window; /* packets per sender; 0: off */
+    size_t senders;
+    uint64_t evicted;
+};
+
 struct datapath_ops {
     const char *name;
     /* Can this back end do the policy at all? E_UNSUPPORTED and why as text (static) if not. Pure. */
@@ -82,6 +102,8 @@ struct datapath_ops {
     void (*close)(struct datapath *datapath);
     /* Tries; returns how many. NULL: only what datapath_abilities tries for everyone. */
     size_t (*abilities)(struct datapath *datapath, struct datapath_ability out[DATAPATH_ABILITY_MAX]);
+    /* From here on an op may be NULL: this back end cannot do it. */
+    void (*replay)(const struct datapath *datapath, struct datapath_replay *out);
 };
 
 /* The first member of every back end's struct. */

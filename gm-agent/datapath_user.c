@@ -9,6 +9,7 @@
 
 #include "base/event.h"
 #include "gm-agent/esp_path.h"
+#include "gm-agent/send_store.h"
 #include "gm-agent/steer.h"
 #include "gm-agent/tun.h"
 
@@ -32,6 +33,8 @@ struct user_datapath {
     int guard;
     int wan_out; /* raw, headers are ours */
     int wan_in;  /* raw ESP */
+    struct send_store store;
+    char group[GM_NAME_MAX];
     uint64_t logged_ms[DP_COUNTER_COUNT];
     size_t queued; /* packets in out, to be sent */
     uint8_t in[BATCH][PACKET_MAX];
@@ -41,25 +44,45 @@ struct user_datapath {
 
 err_t datapath_user_check(const struct group_policy *policy, const char **why)
 {
+    static const struct policy_ability ability = {.entries_max = POLICY_ENTRY_MAX};
+    struct policy_list list;
+    size_t entry;
     *why = NULL;
-    for (size_t i = 0; i < policy->selector_count; i++)
-        if (policy->selectors[i].src.addr.family != AF_INET ||
-            policy->selectors[i].dst.addr.family != AF_INET)
-            *why = "IPv6 selectors are not supported by this data path";
-    for (size_t i = 0; i < policy->selector_count; i++)
-        if (addr_is_multicast(&policy->selectors[i].dst.addr))
-            *why = "multicast selectors are not supported by this data path";
+    err_t err = policy_list_build(&list, NULL, 0, policy->selectors, policy->selector_count);
+    if (err == E_OK)
+        err = policy_check(&list, &ability, why, &entry);
+    if (err != E_OK)
+        return E_UNSUPPORTED;
     for (size_t i = 0; i < policy->tek_count; i++)
         if (esp_key_len(&policy->teks[i].suite) == 0)
             *why = "a transform that this data path does not have";
     return *why == NULL ? E_OK : E_UNSUPPORTED;
 }
 
+/* Sampled already. The text is the one that people know: hundredths of seconds, the window in seconds. */
+static void log_time(struct user_datapath *dp, const struct esp_note *note)
+{
+    const struct time_reject *t = &note->time;
+    char mine[32], peer[32], window[32], src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
+    struct addr source = addr_v4(note->src[0], note->src[1], note->src[2], note->src[3]);
+    struct addr target = addr_v4(note->dst[0], note->dst[1], note->dst[2], note->dst[3]);
+    time_check_format(t->mine_us, mine);
+    time_check_format(t->peer_us, peer);
+    time_check_format_window(t->window_ms, window);
+    event(TIMEBASED_REPLAY_FAILED, dp->group, mine, peer, window, addr_format(&source, src),
+          addr_format(&target, dst));
+}
+
 /* One line of each kind now and then; the counters have all of them. */
 static void log_note(struct user_datapath *dp, const struct esp_note *note)
 {
     char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
-    uint64_t now_ms = clock_mono_ms(&clock_system);
+    uint64_t now_ms = dp->path.mono_ms;
+    if (note->why == DP_TIME_REPLAY) {
+        if (note->sampled)
+            log_time(dp, note);
+        return;
+    }
     if (dp->logged_ms[note->why] != 0 && now_ms - dp->logged_ms[note->why] < LOG_INTERVAL_MS)
         return;
     dp->logged_ms[note->why] = now_ms;
@@ -73,6 +96,8 @@ static void log_note(struct user_datapath *dp, const struct esp_note *note)
         event(RECVD_PKT_MAC_ERR, note->spi, src, dst);
     else if (note->why == DP_NOT_IPSEC)
         event(RECVD_PKT_NOT_IPSEC, dst, src, note->protocol);
+    else if (note->why == DP_REPLAY)
+        event(PKT_REPLAY_ERR, note->spi, src, note->seq);
 }
 
 static void flush_wan(struct user_datapath *dp)
@@ -194,6 +219,7 @@ static void user_ready(struct datapath *datapath, int fd)
     bool (*batch)(struct user_datapath *) = fd == dp->tun      ? from_lan
                                             : fd == dp->wan_in ? from_wan
                                                                : from_guard;
+    esp_path_tick(&dp->path);
     for (unsigned i = 0; i < BATCHES_MAX && batch(dp); i++)
         ;
     flush_wan(dp);
@@ -230,15 +256,24 @@ static err_t set_mtu(struct user_datapath *dp)
 
 static err_t user_apply(struct datapath *datapath, const struct datapath_state *state, const char **why)
 {
+    /* Closed: everything is led here, and goes no further. */
+    static const struct selector all = {.src.addr.family = AF_INET, .dst.addr.family = AF_INET};
     struct user_datapath *dp = (struct user_datapath *)datapath;
+    struct datapath_state steered = *state;
+    if (state->closed) {
+        steered.selectors = &all;
+        steered.selector_count = 1;
+    }
     *why = NULL;
+    snprintf(dp->group, sizeof(dp->group), "%s", state->group != NULL ? state->group : "");
+    esp_path_tick(&dp->path);
     err_t err = esp_path_apply(&dp->path, state);
     if (err != E_OK) {
         *why = "the keys cannot be used";
         return err;
     }
     /* Selectors and keys are in place before the rules that lead packets to them. */
-    err = steer_apply(&dp->steer, state);
+    err = steer_apply(&dp->steer, &steered);
     if (err != E_OK) {
         *why = "the kernel refused policy rules";
         return err;
@@ -269,8 +304,18 @@ static void user_close(struct datapath *datapath)
     close_fd(dp->guard);
     close_fd(dp->wan_in);
     close_fd(dp->wan_out);
+    send_store_close(&dp->store);
     esp_path_close(&dp->path);
     free(dp);
+}
+
+static void user_replay(const struct datapath *datapath, struct datapath_replay *out)
+{
+    const struct esp_path *path = &((const struct user_datapath *)datapath)->path;
+    *out = (struct datapath_replay){.time = &path->time,
+                                    .window = path->replay.window,
+                                    .senders = replay_table_count(&path->replay),
+                                    .evicted = path->replay.evicted};
 }
 
 static const struct datapath_ops user_ops = {
@@ -281,7 +326,37 @@ static const struct datapath_ops user_ops = {
     .ready = user_ready,
     .counters = user_counters,
     .close = user_close,
+    .replay = user_replay,
 };
+
+/* Before reserved numbers are used they are on disk. */
+static err_t keep(void *context, const struct send_ledger *ledger)
+{
+    struct user_datapath *dp = context;
+    err_t err = send_store_write(&dp->store, ledger);
+    if (err != E_OK)
+        event(DATAPATH_ERROR, "counter_file", err_text(err));
+    return err;
+}
+
+static err_t open_path(struct user_datapath *dp, const char **why)
+{
+    esp_path_init(&dp->path, &rng_system, &clock_system);
+    dp->path.time_held = true;
+    err_t err = esp_path_set_replay(&dp->path, dp->config->replay_window);
+    if (err != E_OK || dp->config->counter_file[0] == '\0')
+        return err;
+    dp->path.keep = keep;
+    dp->path.keep_context = dp;
+    err = send_store_open(&dp->store, dp->config->counter_file, &dp->path.ledger);
+    if (err == E_CORRUPT)
+        *why = "counter_file is damaged; delete it after the group's next rekey";
+    else if (err == E_EXISTS)
+        *why = "counter_file is in use by another agent";
+    else if (err != E_OK)
+        *why = "counter_file cannot be read and written";
+    return err;
+}
 
 static err_t raw_socket(const char *device, int protocol, int option, int *out)
 {
@@ -337,8 +412,10 @@ err_t datapath_user_open(const struct gm_datapath_config *config, struct datapat
     dp->base.ops = &user_ops;
     dp->config = config;
     dp->tun = dp->guard = dp->wan_in = dp->wan_out = -1;
-    esp_path_init(&dp->path, &rng_system, &clock_system);
-    err_t err = open_devices(dp, why);
+    dp->store.lock = -1;
+    err_t err = open_path(dp, why);
+    if (err == E_OK)
+        err = open_devices(dp, why);
     if (err != E_OK) {
         user_close(&dp->base);
         return err;

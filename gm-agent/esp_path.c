@@ -3,16 +3,17 @@
 
 #include <string.h>
 
-static uint32_t number_of(const uint8_t octets[4])
+static void look_at_clock(struct esp_path *path)
 {
-    return (uint32_t)octets[0] << 24 | (uint32_t)octets[1] << 16 | (uint32_t)octets[2] << 8 | octets[3];
+    if (!path->time_held)
+        esp_path_tick(path);
 }
 
 void esp_path_count(struct esp_path *path, enum datapath_counter_id id, const uint8_t src[4],
                     const uint8_t dst[4])
 {
     struct datapath_counter *counter = &path->counters[id];
-    uint64_t now_ms = clock_wall_ms(path->clock);
+    uint64_t now_ms = path->wall_ms;
     if (counter->count++ == 0) {
         counter->first_ms = now_ms;
         memcpy(counter->first_src, src, 4);
@@ -37,36 +38,9 @@ static void take_addresses(struct esp_note *note, const struct ip_packet *packet
     note->protocol = packet->protocol;
 }
 
-static bool addresses_match(const struct esp_selector *s, const struct ip_packet *packet)
+bool esp_path_protects(struct esp_path *path, const struct ip_packet *packet)
 {
-    return (number_of(packet->src) & s->src_mask) == s->src &&
-           (number_of(packet->dst) & s->dst_mask) == s->dst;
-}
-
-static bool selector_matches(const struct esp_selector *s, const struct ip_packet *packet)
-{
-    if (!addresses_match(s, packet) || (s->protocol != 0 && s->protocol != packet->protocol))
-        return false;
-    if ((s->src_port == 0 && s->dst_port == 0) || !packet->first_fragment)
-        return true;
-    return packet->has_ports && (s->src_port == 0 || s->src_port == packet->src_port) &&
-           (s->dst_port == 0 || s->dst_port == packet->dst_port);
-}
-
-bool esp_path_protects(const struct esp_path *path, const struct ip_packet *packet)
-{
-    for (size_t i = 0; i < path->selector_count; i++)
-        if (selector_matches(&path->selectors[i], packet))
-            return true;
-    return false;
-}
-
-static bool of_our_addresses(const struct esp_path *path, const struct ip_packet *packet)
-{
-    for (size_t i = 0; i < path->selector_count; i++)
-        if (addresses_match(&path->selectors[i], packet))
-            return true;
-    return false;
+    return policy_run(&path->program, packet).action == POLICY_PROTECT;
 }
 
 /* A first fragment that is too short for its ports could slip past a selector with ports (RFC 1858). */
@@ -90,34 +64,80 @@ static err_t random_iv(struct esp_path *path, uint8_t *out, size_t len)
     return E_OK;
 }
 
-/* SID in the leftmost bits, then a counter that never comes back (RFC 6054 3.1). E_LIMIT: no SID, or used up.
- */
-static err_t counter_iv(struct esp_path *path, struct esp_counter *counter, uint8_t *out)
+/* Numbers beyond the reservation are used only after it is written down. */
+static err_t reserve(struct esp_path *path, struct send_counter *counter, uint64_t floor_us)
 {
-    unsigned ssiv_bits = 64u - path->sid_bits;
-    if (path->sid_count == 0 || path->sid_bits == 0 || path->sid_bits > 32 ||
-        (uint64_t)path->sids[0] >> path->sid_bits != 0 || counter->ssiv + 1 >= UINT64_C(1) << ssiv_bits)
+    if (path->mono_ms < path->keep_retry_ms || path->keep == NULL)
+        return E_IO;
+    struct send_counter before = *counter;
+    send_counter_reserve(counter, floor_us);
+    err_t err = path->keep(path->keep_context, &path->ledger);
+    if (err == E_OK)
+        return E_OK;
+    *counter = before;
+    path->keep_retry_ms = path->mono_ms + ESP_PATH_KEEP_RETRY_MS;
+    return err;
+}
+
+static bool next_sid(struct esp_path *path, const struct esp_sa *sa)
+{
+    if (path->sid + 1 >= path->sid_count)
+        return false;
+    path->sid++;
+    path->counter = send_ledger_find(&path->ledger, sa->spi, path->sids[path->sid], path->sid_bits);
+    return true;
+}
+
+/* The pseudotime, where it fits behind the sender id; receivers that check the time need it there. */
+static uint64_t floor_of(const struct esp_path *path)
+{
+    uint64_t us = group_clock_us(&path->time.clock, path->mono_ms);
+    bool fits = path->sid_bits == 0 || us >> (64 - path->sid_bits) == 0;
+    return fits || path->time.window_ms != 0 ? us : 0;
+}
+
+/* SID in the leftmost bits, then the SSIV (RFC 6054 3.1), and the sequence number. E_LIMIT: no SID is left.
+ */
+static err_t next_numbers(struct esp_path *path, const struct esp_sa *sa, uint8_t *iv, uint32_t *seq)
+{
+    bool counts = tek_is_counter_mode(&sa->tek);
+    uint64_t floor_us = counts ? floor_of(path) : 0, ssiv = 0;
+    if (counts && path->sid_count == 0)
         return E_LIMIT;
-    counter->ssiv++;
-    struct writer w = writer_over(out, 8);
-    write_u64(&w, (uint64_t)path->sids[0] << ssiv_bits | counter->ssiv);
-    return E_OK;
+    for (unsigned tries = 0; tries <= 2 * POLICY_SID_MAX; tries++) {
+        struct send_counter *counter = &path->ledger.counters[path->counter];
+        err_t err = counts ? send_counter_next_ssiv(counter, floor_us, &ssiv) : E_OK;
+        if (err == E_OK)
+            err = send_counter_next_seq(counter, path->replay.window == 0, seq);
+        if (err == E_OK && counts) {
+            struct writer w = writer_over(iv, 8);
+            write_u64(&w, (uint64_t)counter->sid << (64 - counter->sid_bits) | ssiv);
+            return E_OK;
+        }
+        if (err == E_OK)
+            return random_iv(path, iv, esp_iv_len(&sa->tek.suite));
+        if (err == E_AGAIN)
+            err = reserve(path, counter, floor_us);
+        else if (err == E_LIMIT && next_sid(path, sa))
+            err = E_OK;
+        if (err != E_OK)
+            return E_LIMIT;
+    }
+    return E_LIMIT;
 }
 
 static err_t seal(struct esp_path *path, const struct ip_packet *inner, uint8_t *out, size_t cap,
                   size_t *out_len)
 {
     struct esp_sa *sa = &path->sas[path->out];
-    struct esp_counter *counter = &path->ledger[path->counter];
     uint8_t iv[ESP_IV_MAX];
-    err_t err = tek_is_counter_mode(&sa->tek) ? counter_iv(path, counter, iv)
-                                              : random_iv(path, iv, esp_iv_len(&sa->tek.suite));
+    uint32_t seq = 0;
+    err_t err = next_numbers(path, sa, iv, &seq);
     if (err != E_OK)
         return err;
-    counter->seq++;
     size_t esp_len = 0;
-    err = esp_seal(sa->context, sa->spi, counter->seq, iv, IP_PROTOCOL_IPIP, inner->whole,
-                   out + IP_HEADER_LEN, cap - IP_HEADER_LEN, &esp_len);
+    err = esp_seal(sa->context, sa->spi, seq, iv, IP_PROTOCOL_IPIP, inner->whole, out + IP_HEADER_LEN,
+                   cap - IP_HEADER_LEN, &esp_len);
     if (err != E_OK)
         return err;
     if (IP_HEADER_LEN + esp_len > IP_PACKET_MAX)
@@ -135,12 +155,15 @@ enum esp_verdict esp_path_encapsulate(struct esp_path *path, struct bytes raw, u
     memset(note, 0, sizeof(*note));
     if (ip_packet_decode(&inner, raw) != E_OK)
         return ESP_IGNORE; /* IPv6 of the kernel's own making, as on any device */
+    look_at_clock(path);
     take_addresses(note, &inner);
-    if (!of_our_addresses(path, &inner))
+    struct policy_verdict verdict = policy_run(&path->program, &inner);
+    note->entry = verdict.entry;
+    if (verdict.action == POLICY_NONE && !policy_names_addresses(&path->program, &inner))
         return drop(path, DP_NO_POLICY, note); /* nothing leads it here: a route of somebody else's */
     if (hides_ports(&inner))
         return drop(path, DP_MALFORMED, note);
-    if (!esp_path_protects(path, &inner)) {
+    if (verdict.action != POLICY_PROTECT || path->direction == DATAPATH_RECEIVE_ONLY) {
         esp_path_count(path, DP_BYPASS, inner.src, inner.dst);
         return ESP_PASS;
     }
@@ -167,11 +190,43 @@ static struct esp_sa *find_sa(struct esp_path *path, uint32_t spi)
 
 /* The inner packet must be of the same two hosts (nobody else can have put them there: header preservation),
  * and of the policy; trailing octets are traffic-flow padding (RFC 4303 2.7). */
-static bool inner_allowed(const struct esp_path *path, const struct ip_packet *outer,
-                          const struct ip_packet *inner)
+static bool inner_allowed(struct esp_path *path, const struct ip_packet *outer, const struct ip_packet *inner)
 {
     return memcmp(outer->src, inner->src, 4) == 0 && memcmp(outer->dst, inner->dst, 4) == 0 &&
-           !hides_ports(inner) && esp_path_protects(path, inner);
+           !hides_ports(inner) &&
+           (esp_path_protects(path, inner) || policy_may_protect(&path->program, inner));
+}
+
+/* Behind the ICV: is it of this time, and the first of its number? The IV says who sent it and when. */
+static bool is_fresh(struct esp_path *path, const struct esp_sa *sa, struct bytes esp, struct esp_note *note)
+{
+    struct reader r = reader_over(esp);
+    read_skip(&r, 4);
+    note->seq = read_u32(&r);
+    uint64_t iv = read_u64(&r);
+    bool has_sid = tek_is_counter_mode(&sa->tek) && path->sid_bits != 0;
+    uint64_t sender = (uint64_t)note->src[0] << 24 | (uint64_t)note->src[1] << 16 |
+                      (uint64_t)note->src[2] << 8 | note->src[3];
+    if (has_sid) {
+        sender = iv >> (64 - path->sid_bits);
+        note->time = (struct time_reject){
+            .wall_ms = path->wall_ms,
+            .peer_us = iv & (UINT64_MAX >> path->sid_bits),
+            .spi = note->spi,
+            .sid = (uint32_t)sender,
+        };
+        memcpy(note->time.src, note->src, 4);
+        memcpy(note->time.dst, note->dst, 4);
+        if (!time_check_accept(&path->time, &note->time, path->mono_ms, &note->sampled)) {
+            drop(path, DP_TIME_REPLAY, note);
+            return false;
+        }
+    }
+    if (!replay_table_accept(&path->replay, sa->spi, sender, note->seq)) {
+        drop(path, DP_REPLAY, note);
+        return false;
+    }
+    return true;
 }
 
 static enum esp_verdict open_with(struct esp_path *path, struct esp_sa *sa, const struct ip_packet *outer,
@@ -185,6 +240,8 @@ static enum esp_verdict open_with(struct esp_path *path, struct esp_sa *sa, cons
     if (err != E_OK)
         return drop(path, DP_MALFORMED, note);
     esp_path_count(path, DP_DECRYPT, note->src, note->dst);
+    if (!is_fresh(path, sa, esp, note))
+        return ESP_DROP;
     if (next_header == IP_PROTOCOL_NONE)
         return ESP_IGNORE;
     struct ip_packet inner;
@@ -208,15 +265,16 @@ enum esp_verdict esp_path_decapsulate(struct esp_path *path, struct bytes raw, u
     err_t err = ip_packet_decode(&outer, raw);
     if (err != E_OK || outer.protocol != IP_PROTOCOL_ESP)
         return ESP_IGNORE;
+    look_at_clock(path);
     take_addresses(note, &outer);
-    if (!of_our_addresses(path, &outer))
-        return ESP_IGNORE; /* ordinary IPsec of this machine */
     struct bytes esp = bytes_slice(outer.whole, outer.header_len, outer.whole.len);
     struct reader r = reader_over(esp);
     note->spi = read_u32(&r);
+    struct esp_sa *sa = find_sa(path, note->spi);
+    if (sa == NULL && !policy_names_addresses(&path->program, &outer))
+        return ESP_IGNORE; /* ordinary IPsec of this machine */
     if (outer.fragment || r.err != E_OK || cap < esp.len)
         return drop(path, DP_MALFORMED, note);
-    struct esp_sa *sa = find_sa(path, note->spi);
     if (sa == NULL)
         return drop(path, DP_INVALID_SPI, note);
     return open_with(path, sa, &outer, esp, out, out_len, note);
@@ -228,9 +286,14 @@ enum esp_verdict esp_path_guard(struct esp_path *path, struct bytes raw, struct 
     memset(note, 0, sizeof(*note));
     if (ip_packet_decode(&packet, raw) != E_OK)
         return ESP_IGNORE;
+    look_at_clock(path);
     take_addresses(note, &packet);
+    struct policy_verdict verdict = policy_run(&path->program, &packet);
+    note->entry = verdict.entry;
     /* Without a policy yet, rules of the last run led it here, and they knew why. */
-    if (path->selector_count == 0 || esp_path_protects(path, &packet) || hides_ports(&packet))
+    bool refused = !path->has_policy ? verdict.action != POLICY_CLEAR
+                                     : verdict.action == POLICY_PROTECT && path->direction == DATAPATH_BOTH;
+    if (refused || hides_ports(&packet))
         return drop(path, DP_NOT_IPSEC, note);
     esp_path_count(path, DP_BYPASS, packet.src, packet.dst);
     return ESP_PASS;

@@ -7,12 +7,14 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "gm-agent/datapath.h"
-#include "gm-agent/ip_packet.h"
+#include "gm-agent/policy.h"
+#include "gm-agent/replay_table.h"
+#include "gm-agent/send_ledger.h"
 #include "proto/crypto/esp.h"
 
 enum {
-    ESP_PATH_LEDGER_MAX = 64, /* remembered counters of keys that were sent on and are gone */
-    ESP_PATH_IV_POOL = 1024,  /* octets of randomness drawn at once, for CBC IVs */
+    ESP_PATH_IV_POOL = 1024,       /* octets of randomness drawn at once, for CBC IVs */
+    ESP_PATH_KEEP_RETRY_MS = 1000, /* after a reservation that could not be written down */
 };
 
 enum esp_verdict {
@@ -23,32 +25,17 @@ enum esp_verdict {
     ESP_IGNORE, /* nothing of the group's: not counted */
 };
 
-/* What a selector's addresses are as numbers in host order, to match without loops over octets. */
-struct esp_selector {
-    uint32_t src, src_mask;
-    uint32_t dst, dst_mask;
-    uint8_t protocol;
-    uint16_t src_port, dst_port;
-};
-
 struct esp_sa {
     uint32_t spi;
     struct tek tek;
     struct esp_context *context;
 };
 
-/* Where sending on a key stands. It goes on there whenever the key comes back in this process, so that no
- * counter is ever used twice under one key and sender id. */
-struct esp_counter {
-    uint32_t spi;
-    uint32_t seq;  /* of the last packet; wraps: no receiver of a group checks it (RFC 4303 3.3.3) */
-    uint64_t ssiv; /* of the last packet: the part of the GCM IV behind the SID (RFC 6054 3) */
-    uint64_t used; /* for the choice of which to forget */
-};
-
 struct esp_path {
-    struct esp_selector selectors[POLICY_SELECTOR_MAX];
-    size_t selector_count;
+    struct policy_list policy;
+    struct policy_program program;
+    bool has_policy;
+    enum datapath_direction direction;
     struct esp_sa sas[TEK_TABLE_MAX];
     size_t sa_count;
     bool has_out;
@@ -56,13 +43,21 @@ struct esp_path {
     uint16_t sid_bits;
     uint32_t sids[POLICY_SID_MAX];
     size_t sid_count;
-    struct esp_counter ledger[ESP_PATH_LEDGER_MAX];
-    size_t ledger_count;
+    size_t sid; /* index into sids: the one in use; the next one when it is used up */
+    struct send_ledger ledger;
     size_t counter; /* index into ledger of the key that sends */
-    uint64_t ledger_clock;
+    /* Writes reservations down; NULL: nobody does (ledger.kept is false then). */
+    err_t (*keep)(void *context, const struct send_ledger *ledger);
+    void *keep_context;
+    uint64_t keep_retry_ms;
+    struct replay_table replay;
+    struct time_check time;
     uint16_t ip_id;
     const struct rng *rng;
-    const struct clock *clock; /* wall time of the counters */
+    const struct clock *clock;
+    bool
+        time_held; /* the caller says when time goes on, by esp_path_tick; else it is asked for each packet */
+    uint64_t mono_ms, wall_ms;
     uint8_t iv_pool[ESP_PATH_IV_POOL];
     size_t iv_left;
     struct datapath_counter counters[DP_COUNTER_COUNT];
@@ -74,10 +69,17 @@ struct esp_note {
     uint32_t spi;
     uint8_t src[4], dst[4];
     uint8_t protocol;
+    uint32_t seq;
+    uint16_t entry; /* of the policy that decided, POLICY_ENTRY_MAX: none */
+    bool sampled;   /* DP_TIME_REPLAY: time is filled in and worth a line in the log */
+    struct time_reject time;
 };
 
 void esp_path_init(struct esp_path *path, const struct rng *rng, const struct clock *clock);
 void esp_path_close(struct esp_path *path); /* wipes */
+void esp_path_tick(struct esp_path *path);  /* looks at the clock */
+/* Per-sender windows of so many packets (replay_table.h); 0: off. E_NO_MEMORY. */
+err_t esp_path_set_replay(struct esp_path *path, uint32_t window) MUST_USE;
 /* New policy and keys; contexts of keys that stay are kept. On an error nothing has changed. E_NO_MEMORY,
  * E_BAD_KEY ... */
 err_t esp_path_apply(struct esp_path *path, const struct datapath_state *state) MUST_USE;
@@ -90,9 +92,8 @@ enum esp_verdict esp_path_decapsulate(struct esp_path *path, struct bytes raw, u
 /* A clear packet from the WAN with addresses of the policy: dropped if a selector protects it, else passed
  * on. */
 enum esp_verdict esp_path_guard(struct esp_path *path, struct bytes raw, struct esp_note *note);
-/* Does a selector ask for protection? Fragments behind the first carry no ports and count as protected when
- * the rest matches (RFC 4301 7.3 would need state): better in ESP than in clear. */
-bool esp_path_protects(const struct esp_path *path, const struct ip_packet *packet);
+/* Does the policy ask for protection? */
+bool esp_path_protects(struct esp_path *path, const struct ip_packet *packet);
 void esp_path_count(struct esp_path *path, enum datapath_counter_id id, const uint8_t src[4],
                     const uint8_t dst[4]);
 /* The longest clear packet whose ESP packet fits into wan_mtu octets, over all suites that are in use (the

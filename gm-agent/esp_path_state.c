@@ -1,4 +1,5 @@
 /* esp_path_state.c - policy and keys of the packet path, and what is remembered of keys that are gone. */
+#include <netinet/in.h>
 #include <string.h>
 
 #include "gm-agent/esp_path.h"
@@ -8,8 +9,20 @@ void esp_path_init(struct esp_path *path, const struct rng *rng, const struct cl
     memset(path, 0, sizeof(*path));
     path->rng = rng;
     path->clock = clock;
+    esp_path_tick(path);
     if (rng_fill(rng, (uint8_t *)&path->ip_id, sizeof(path->ip_id)) != E_OK)
         path->ip_id = 1; /* only its distance from the last one matters */
+}
+
+void esp_path_tick(struct esp_path *path)
+{
+    path->mono_ms = clock_mono_ms(path->clock);
+    path->wall_ms = clock_wall_ms(path->clock);
+}
+
+err_t esp_path_set_replay(struct esp_path *path, uint32_t window)
+{
+    return replay_table_open(&path->replay, window);
 }
 
 static void sa_close(struct esp_sa *sa)
@@ -22,27 +35,8 @@ void esp_path_close(struct esp_path *path)
 {
     for (size_t i = 0; i < path->sa_count; i++)
         sa_close(&path->sas[i]);
+    replay_table_close(&path->replay);
     secret_wipe(path, sizeof(*path));
-}
-
-static uint32_t number_of(struct bytes octets)
-{
-    struct reader r = reader_over(octets);
-    return read_u32(&r);
-}
-
-static struct esp_selector selector_of(const struct selector *from)
-{
-    uint8_t mask[16];
-    struct esp_selector s = {
-        .protocol = from->protocol, .src_port = from->src_port, .dst_port = from->dst_port};
-    prefix_mask(&from->src, mask);
-    s.src_mask = number_of((struct bytes){mask, 4});
-    s.src = number_of(addr_bytes(&from->src.addr)) & s.src_mask;
-    prefix_mask(&from->dst, mask);
-    s.dst_mask = number_of((struct bytes){mask, 4});
-    s.dst = number_of(addr_bytes(&from->dst.addr)) & s.dst_mask;
-    return s;
 }
 
 static bool same_tek(const struct tek *a, const struct tek *b)
@@ -76,41 +70,51 @@ static struct esp_sa *find_same(struct esp_path *path, const struct tek *tek)
     return NULL;
 }
 
-/* The counter of a key: where it stopped, or a new one at 0. The oldest makes room. */
-static size_t ledger_find(struct esp_path *path, uint32_t spi)
+/* Before there is a policy everything counts as protected, and there is no key to send on. */
+static err_t take_policy(struct esp_path *path, const struct datapath_state *state)
 {
-    size_t at = 0;
-    while (at < path->ledger_count && path->ledger[at].spi != spi)
-        at++;
-    if (at == path->ledger_count && at < ESP_PATH_LEDGER_MAX) {
-        path->ledger[path->ledger_count++] = (struct esp_counter){.spi = spi};
-    } else if (at == path->ledger_count) {
-        at = 0;
-        for (size_t i = 1; i < path->ledger_count; i++)
-            if (path->ledger[i].used < path->ledger[at].used)
-                at = i;
-        path->ledger[at] = (struct esp_counter){.spi = spi};
+    static const struct selector all = {.src.addr.family = AF_INET, .dst.addr.family = AF_INET};
+    const struct selector *selectors = state->closed ? &all : state->selectors;
+    size_t count = state->closed ? 1 : state->selector_count;
+    struct policy_list list;
+    err_t err = policy_list_build(&list, state->denies, state->deny_count, selectors, count);
+    if (err != E_OK)
+        return err;
+    path->policy = list;
+    path->has_policy = count != 0;
+    policy_compile(&path->policy, &path->program);
+    return E_OK;
+}
+
+static void take_sids(struct esp_path *path, const struct datapath_state *state)
+{
+    size_t count = state->sid_count < POLICY_SID_MAX ? state->sid_count : POLICY_SID_MAX;
+    bool same = path->sid_bits == state->sid_bits && path->sid_count == count;
+    for (size_t i = 0; i < count; i++) {
+        same = same && path->sids[i] == state->sids[i];
+        path->sids[i] = state->sids[i];
     }
-    path->ledger[at].used = ++path->ledger_clock;
-    return at;
+    path->sid_bits = state->sid_bits;
+    path->sid_count = count;
+    if (!same)
+        path->sid = 0;
 }
 
 static void take_state(struct esp_path *path, const struct datapath_state *state)
 {
-    path->selector_count = 0;
-    for (size_t i = 0; i < state->selector_count && i < POLICY_SELECTOR_MAX; i++)
-        path->selectors[path->selector_count++] = selector_of(&state->selectors[i]);
-    path->sid_bits = state->sid_bits;
-    path->sid_count = 0;
-    for (size_t i = 0; i < state->sid_count && i < POLICY_SID_MAX; i++)
-        path->sids[path->sid_count++] = state->sids[i];
+    path->direction = state->direction;
+    path->time.clock = state->clock;
+    path->time.window_ms = state->time_window_ms;
+    take_sids(path, state);
     path->has_out = false;
     for (size_t i = 0; state->out != NULL && i < path->sa_count; i++) {
-        if (path->sas[i].spi == state->out->spi) {
-            path->has_out = true;
-            path->out = i;
-            path->counter = ledger_find(path, path->sas[i].spi);
-        }
+        if (path->sas[i].spi != state->out->spi)
+            continue;
+        bool counts = tek_is_counter_mode(&path->sas[i].tek) && path->sid_count != 0;
+        path->has_out = true;
+        path->out = i;
+        path->counter = send_ledger_find(&path->ledger, path->sas[i].spi, counts ? path->sids[path->sid] : 0,
+                                         counts ? path->sid_bits : 0);
     }
 }
 
@@ -131,6 +135,8 @@ err_t esp_path_apply(struct esp_path *path, const struct datapath_state *state)
             count += err == E_OK;
         }
     }
+    if (err == E_OK)
+        err = take_policy(path, state);
     if (err != E_OK) {
         for (size_t i = 0; i < count; i++)
             if (!kept[i])
@@ -142,8 +148,10 @@ err_t esp_path_apply(struct esp_path *path, const struct datapath_state *state)
         bool stays = false;
         for (size_t k = 0; k < count; k++)
             stays |= kept[k] && fresh[k].context == path->sas[i].context;
-        if (!stays)
+        if (!stays) {
+            replay_table_forget(&path->replay, path->sas[i].spi);
             sa_close(&path->sas[i]);
+        }
     }
     secret_wipe(path->sas, sizeof(path->sas));
     memcpy(path->sas, fresh, count * sizeof(fresh[0]));

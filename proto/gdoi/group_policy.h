@@ -56,6 +56,13 @@ struct tek {
     uint64_t covers[POLICY_SELECTOR_WORDS];
 };
 
+/* Time-based anti-replay: told in the first SAT of each TEK. */
+struct policy_time {
+    uint16_t attribute; /* private SAT attribute class; 0: the group has none */
+    uint32_t window_ms; /* 1..100000 */
+    uint64_t pseudotime_us;
+};
+
 struct group_policy {
     bool has_kek;
     struct kek kek;
@@ -71,6 +78,7 @@ struct group_policy {
     uint16_t sid_bits; /* 0: none */
     uint32_t sids[POLICY_SID_MAX];
     size_t sid_count;
+    struct policy_time time;
 };
 
 /* Reference-implementation dialect (PROTOCOL 11). All false = RFC 6407 to the letter. */

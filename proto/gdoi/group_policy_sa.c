@@ -117,6 +117,9 @@ static err_t sats_fill(struct gdoi_sa *out, const struct group_policy *policy, s
                 return E_LIMIT;
             out->sats[out->sat_count++] = sat_of(tek, &policy->selectors[s], &ids[s]);
         }
+        if (out->sat_count != before)
+            out->sats[before].replay = (struct gdoi_replay){policy->time.attribute, policy->time.window_ms,
+                                                            policy->time.pseudotime_us};
         if (out->sat_count == before)
             return E_MISSING; /* a key without a SAT could not be downloaded */
     }
@@ -290,6 +293,9 @@ static err_t take_sat(struct group_policy *policy, const struct gdoi_sat *sat, b
         err = find_or_add_selector(policy, &selector, &at);
     if (err != E_OK)
         return err;
+    if (policy->time.attribute == 0)
+        policy->time =
+            (struct policy_time){sat->replay.attribute, sat->replay.window_ms, sat->replay.pseudotime_us};
     uint64_t bit = UINT64_C(1) << at % WORD_BITS;
     if ((tek->covers[at / WORD_BITS] & bit) != 0)
         return E_DUPLICATE;

@@ -48,6 +48,14 @@ struct gdoi_gap {
     uint16_t sid_request;    /* number of SIDs wanted (PULL message 3) */
 };
 
+/* Time-based anti-replay, as our key server tells it in a SAT attribute of private class (RFC 6407 9.1 leaves
+ * 32001..32767 to private use): format, window in milliseconds, pseudotime in microseconds. 16 octets. */
+struct gdoi_replay {
+    uint16_t attribute; /* the class; 0: absent */
+    uint32_t window_ms; /* 1..100000 */
+    uint64_t pseudotime_us;
+};
+
 struct gdoi_sat {
     uint8_t protocol;    /* SAT_ESP */
     uint8_t ip_protocol; /* selector, 0 any */
@@ -63,6 +71,7 @@ struct gdoi_sat {
     uint16_t preservation; /* 0 absent = PRESERVE_BOTH */
     uint16_t direction;    /* 0 absent = DIRECTION_SYMMETRIC */
     bool esn;
+    struct gdoi_replay replay;
     uint16_t unknown_attributes; /* how many were not understood; never written */
 };
 
@@ -82,7 +91,7 @@ struct gdoi_sa {
  * E_MISSING (neither SAK nor SAT; a SAK without KEK_ALGORITHM or SIG_ALGORITHM; half of a lifetime),
  * E_UNKNOWN_CRITICAL (unknown SAK or GAP attribute, unknown inner payload), E_LIMIT, E_TRUNCATED, E_TRAILING,
  * E_BAD_LENGTH. SATs of other protocols than ESP and AH are E_UNSUPPORTED. After an error out is not to be
- * used. The struct is some 9 KB: keep it off deep stacks. */
+ * used. The struct is some 12 KB: keep it off deep stacks. */
 err_t gdoi_sa_decode(struct gdoi_sa *out, struct bytes body) MUST_USE;
 /* Zero fields are left out, as absent. Writes the body; the caller has begun the SA payload (payload_begin)
  * and ends it. */

@@ -1,7 +1,13 @@
 #include "proto/wire/attribute.h"
 #include "proto/wire/gdoi_parts.h"
 
-enum { ESN_64_BIT = 1 }; /* RFC 4304 3 */
+enum {
+    ESN_64_BIT = 1, /* RFC 4304 3 */
+    REPLAY_FORMAT =
+        0x5101, /* of the private attribute: so that another vendor's number is not taken for it */
+    REPLAY_LEN = 16,
+    REPLAY_WINDOW_MS_MAX = 100000,
+};
 
 /* Lifetimes come as pairs, a type before its duration (RFC 2407 4.5). */
 struct life {
@@ -38,6 +44,33 @@ static void take_life_duration(struct gdoi_sat *out, struct life *life, struct a
     life->type = 0;
 }
 
+static bool take_replay(struct gdoi_replay *out, const struct attribute *attribute)
+{
+    struct reader r = reader_over(attribute->body);
+    if (attribute->type < SAT_ATTR_PRIVATE_MIN || attribute->basic || attribute->body.len != REPLAY_LEN ||
+        out->attribute != 0 || read_u16(&r) != REPLAY_FORMAT)
+        return false;
+    read_skip(&r, 2);
+    uint32_t window_ms = read_u32(&r);
+    if (window_ms == 0 || window_ms > REPLAY_WINDOW_MS_MAX)
+        return false;
+    *out = (struct gdoi_replay){attribute->type, window_ms, read_u64(&r)};
+    return true;
+}
+
+static void put_replay(struct writer *w, const struct gdoi_replay *replay)
+{
+    uint8_t body[REPLAY_LEN];
+    struct writer b = writer_over(body, sizeof(body));
+    if (replay->attribute == 0)
+        return;
+    write_u16(&b, REPLAY_FORMAT);
+    write_u16(&b, 0);
+    write_u32(&b, replay->window_ms);
+    write_u64(&b, replay->pseudotime_us);
+    attribute_put_bytes(w, replay->attribute, writer_bytes(&b));
+}
+
 /* Unlike SAK and GAP, RFC 6407 has no rule here to abort on unknown attributes: they are counted. */
 static void take_attribute(struct gdoi_sat *out, struct life *life, struct attribute_walk *walk,
                            const struct attribute *attribute)
@@ -72,7 +105,8 @@ static void take_attribute(struct gdoi_sat *out, struct life *life, struct attri
         out->direction = attribute_walk_u16(walk, attribute);
         break;
     default:
-        out->unknown_attributes++;
+        if (!take_replay(&out->replay, attribute))
+            out->unknown_attributes++;
     }
 }
 
@@ -130,4 +164,5 @@ void gdoi_sat_encode(struct writer *w, const struct gdoi_sat *sat)
         attribute_put_basic(w, SAT_ATTR_ESN, ESN_64_BIT);
     gdoi_put_basic(w, SAT_ATTR_ADDRESS_PRESERVATION, sat->preservation);
     gdoi_put_basic(w, SAT_ATTR_DIRECTION, sat->direction);
+    put_replay(w, &sat->replay);
 }

@@ -139,6 +139,7 @@ enum kek_ack {
     LKH_ACK_SHA512 = 4
 };
 enum gap_attribute { GAP_ACTIVATION_DELAY = 1, GAP_DEACTIVATION_DELAY = 2, GAP_SENDER_ID_REQUEST = 3 };
+enum { SAT_ATTR_PRIVATE_MIN = 32001, SAT_ATTR_PRIVATE_MAX = 32767, SAT_ATTR_REPLAY_DEFAULT = 32301 };
 enum sat_protocol { SAT_ESP = 1, SAT_AH = 2 };
 enum esp_transform {
     ESP_3DES = 3,

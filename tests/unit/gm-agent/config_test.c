@@ -9,6 +9,7 @@
 #include "proto/wire/numbers.h"
 #include "tests/lib/test.h"
 
+#define USER "datapath = { backend = \"user\"; wan = \"wan0\"; lan = [ \"lan0\" ]; "
 #define XFRM "datapath = { backend = \"xfrm\"; wan = \"wan0\"; lan = [ \"lan0\" ]; "
 
 static char path[] = "/tmp/gm-config-XXXXXX";
@@ -142,11 +143,11 @@ static void every_mistake_names_its_line(void **state)
         {"datapath", XFRM "deny = ( { src = \"10.0.0.0/8\"; dst = \"10.0.0.0/8\"; dst_port = 53; } ); };", 5,
          "udp"},
         {"datapath", XFRM "deny = ( { src = \"2001:db8::/32\"; dst = \"2001:db8::/32\"; } ); };", 5, "IPv4"},
-        {"datapath",
-         "datapath = { backend = \"user\"; wan = \"wan0\"; lan = [ \"lan0\" ]; deny = ( { src = "
-         "\"10.0.0.0/8\"; dst = "
-         "\"10.0.0.0/8\"; } ); };",
-         5, "xfrm"},
+        {"datapath", XFRM "direction = \"sideways\"; };", 5, "inbound-optional"},
+        {"datapath", XFRM "time_attribute = 14; };", 5, "32001"},
+        {"datapath", XFRM "replay_window = 64; };", 5, "user"},
+        {"datapath", USER "replay_window = 100; };", 5, "multiple of 64"},
+        {"datapath", USER "fail_close = 3; };", 5, "fail_close"},
         {"", "ike = { proposals = [ \"des-md5-modp768\" ]; };", 6, "aes256-sha256-ecp256"},
         {"", "ike = { proposals = [ \"3des-sha1-modp1024\" ]; };", 6, "legacy"},
         {"", "ike = { lifetime_s = 1; };", 6, "lifetime_s"},
@@ -224,6 +225,33 @@ static void the_kernel_can_move_the_packets(void **state)
     gm_config_close(&c);
 }
 
+static void what_passes_and_what_is_checked_can_be_chosen(void **state)
+{
+    (void)state;
+    struct gm_config c;
+    struct conf_error error;
+    assert_ok(load(with("datapath", USER "};"), &c, &error));
+    assert_false(c.datapath.fail_open);
+    assert_false(c.datapath.revert);
+    assert_int_equal(c.datapath.direction, DATAPATH_BOTH);
+    assert_int_equal(c.datapath.time_attribute, 32301);
+    assert_int_equal(c.datapath.replay_window, 0);
+    gm_config_close(&c);
+    assert_ok(load(with("datapath", USER "fail_close = false; revert = true; direction = \"receive-only\"; "
+                                         "replay_window = 128; time_attribute = 32002; counter_file = "
+                                         "\"/var/lib/quorate/g1\"; deny = ( { src = \"10.0.0.0/8\"; dst = "
+                                         "\"10.0.0.0/8\"; } ); };"),
+                   &c, &error));
+    assert_true(c.datapath.fail_open);
+    assert_true(c.datapath.revert);
+    assert_int_equal(c.datapath.direction, DATAPATH_RECEIVE_ONLY);
+    assert_int_equal(c.datapath.time_attribute, 32002);
+    assert_int_equal(c.datapath.replay_window, 128);
+    assert_string_equal(c.datapath.counter_file, "/var/lib/quorate/g1");
+    assert_int_equal(c.datapath.deny_count, 1);
+    gm_config_close(&c);
+}
+
 static int make_files(void **state)
 {
     (void)state;
@@ -254,6 +282,7 @@ int main(void)
         cmocka_unit_test(a_refused_file_leaves_no_secret_behind),
         cmocka_unit_test(a_data_path_is_not_needed),
         cmocka_unit_test(the_kernel_can_move_the_packets),
+        cmocka_unit_test(what_passes_and_what_is_checked_can_be_chosen),
     };
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }

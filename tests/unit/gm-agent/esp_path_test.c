@@ -118,7 +118,7 @@ static void the_counter_of_a_sender_id_stops_at_its_end(void **state)
     size_t len = 0;
     struct esp_note note;
     struct side *a = side_open(&g, 1);
-    a->path.ledger[a->path.counter].ssiv = (UINT64_C(1) << 52) - 2;
+    a->path.ledger.counters[a->path.counter].ssiv = (UINT64_C(1) << 52) - 2;
     assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
                      ESP_TO_WAN);
     assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
@@ -257,7 +257,7 @@ static void a_key_that_cannot_be_used_leaves_all_as_it_was(void **state)
     assert_err(esp_path_apply(&a->path, &wanted), E_BAD_KEY);
     assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
                      ESP_TO_WAN);
-    assert_int_equal(a->path.selector_count, 2);
+    assert_int_equal(a->path.policy.count, POLICY_CONTROL_MAX + 2);
     side_close(a);
 }
 

@@ -93,6 +93,9 @@ struct world {
     uint32_t in_spis[TEK_TABLE_MAX];
     size_t in_count;
     size_t selector_count;
+    bool closed;
+    uint32_t time_window_ms;
+    struct group_clock clock;
     uint32_t sid;
     size_t sid_count;
 };
@@ -154,6 +157,9 @@ static inline void world_apply(struct world *w)
         for (size_t i = 0; i < state.in_count; i++)
             w->in_spis[i] = state.in[i]->spi;
         w->selector_count = state.selector_count;
+        w->closed = state.closed;
+        w->time_window_ms = state.time_window_ms;
+        w->clock = state.clock;
         w->sid_count = state.sid_count;
         w->sid = state.sid_count != 0 ? state.sids[0] : 0;
     }
@@ -314,7 +320,8 @@ static inline struct bytes world_rekey(struct world *w, const struct tek *tek,
 {
     struct group_policy policy = {.has_delays = w->policy.has_delays,
                                   .activation_s = w->policy.activation_s,
-                                  .deactivation_s = w->policy.deactivation_s};
+                                  .deactivation_s = w->policy.deactivation_s,
+                                  .time = w->policy.time};
     policy.teks[policy.tek_count++] = *tek;
     memcpy(policy.selectors, w->policy.selectors, sizeof(policy.selectors));
     policy.selector_count = w->policy.selector_count;
@@ -350,6 +357,7 @@ static inline void world_config(struct world *w, size_t servers)
     assert_ok(ike_policy_add(&c->ike, "aes256-sha256-ecp256"));
     c->ike.lifetime_s = 86400;
     c->datapath.backend = GM_BACKEND_USER;
+    c->datapath.time_attribute = SAT_ATTR_REPLAY_DEFAULT;
     c->reregister_before_s = 60;
     c->retry_first_s = 2;
     c->retry_max_s = 60;

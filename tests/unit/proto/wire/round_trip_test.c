@@ -104,6 +104,15 @@ static struct gdoi_gap draw_gap(void)
     return gap;
 }
 
+static struct gdoi_replay draw_replay(void)
+{
+    if (draw(2) == 0)
+        return (struct gdoi_replay){0};
+    uint64_t high = draw_u32();
+    return (struct gdoi_replay){(uint16_t)(SAT_ATTR_PRIVATE_MIN + draw(767)), 1 + draw(100000),
+                                high << 32 | draw_u32()};
+}
+
 static void random_security_associations_repeat(void **state)
 {
     (void)state;
@@ -144,7 +153,8 @@ static void random_security_associations_repeat(void **state)
                                             .key_bits = draw_u16(),
                                             .preservation = draw_u16(),
                                             .direction = draw_u16(),
-                                            .esn = draw(2)};
+                                            .esn = draw(2),
+                                            .replay = draw_replay()};
         must_repeat(&codec_sa, seed);
     }
 }

@@ -73,7 +73,9 @@ static inline bool same_sat(const struct gdoi_sat *a, const struct gdoi_sat *b)
            same_gdoi_id(&a->dst, &b->dst) && a->transform == b->transform && a->spi == b->spi &&
            a->lifetime_s == b->lifetime_s && a->lifetime_kb == b->lifetime_kb &&
            a->encapsulation == b->encapsulation && a->auth == b->auth && a->key_bits == b->key_bits &&
-           a->preservation == b->preservation && a->direction == b->direction && a->esn == b->esn;
+           a->preservation == b->preservation && a->direction == b->direction && a->esn == b->esn &&
+           a->replay.attribute == b->replay.attribute && a->replay.window_ms == b->replay.window_ms &&
+           a->replay.pseudotime_us == b->replay.pseudotime_us;
 }
 
 static inline bool same_sa(const struct gdoi_sa *a, const struct gdoi_sa *b)
