@@ -65,7 +65,8 @@ json_t *view_config(const struct group_config *config)
 {
     char suite[SUITE_TEXT_MAX];
     return json_pack(
-        "{s:{s:s, s:I, s:s, s:s}, s:{s:s, s:I, s:i, s:i}, s:{s:I, s:I, s:i, s:i}, s:o, s:o, s:b, s:o}",
+        "{s:{s:s, s:I, s:s, s:s}, s:{s:s, s:I, s:i, s:i}, s:{s:I, s:I, s:i, s:i}, s:{s:I, s:i}, s:o, s:o, s:b, "
+        "s:o}",
         "kek", //
         "cipher", cipher_word(config->kek_cipher), "lifetime_s", (json_int_t)config->kek_lifetime_s, "hash",
         hash_word(config->sig_hash), "ack", ack_word(config->ack), "tek", //
@@ -73,7 +74,8 @@ json_t *view_config(const struct group_config *config)
         "sid_bits", config->sid_bits, "runway", config->runway, "rekey", //
         "retransmit_s", (json_int_t)config->retransmit_s, "retransmit_count",
         (json_int_t)config->retransmit_count, "activation_s", config->activation_s, "deactivation_s",
-        config->deactivation_s, //
+        config->deactivation_s, "replay",                                                         //
+        "window_ms", (json_int_t)config->replay_window_ms, "attribute", config->replay_attribute, //
         "selectors", view_selectors(config), "members", view_rules(config), "short_lifetimes",
         config->short_lifetimes, "dialect", view_dialect(&config->dialect));
 }

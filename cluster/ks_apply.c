@@ -81,7 +81,8 @@ static bool told_alike(const struct group_config *a, const struct group_config *
     return addr_equal(&a->server_addr, &b->server_addr) && a->kek_cipher == b->kek_cipher &&
            a->sig_hash == b->sig_hash && a->ack == b->ack && suite_equal(&a->suite, &b->suite) &&
            a->activation_s == b->activation_s && a->deactivation_s == b->deactivation_s &&
-           a->sid_bits == b->sid_bits && dialect_equal(&a->dialect, &b->dialect) && selectors_equal(a, b);
+           a->sid_bits == b->sid_bits && a->replay_window_ms == b->replay_window_ms &&
+           a->replay_attribute == b->replay_attribute && dialect_equal(&a->dialect, &b->dialect) && selectors_equal(a, b);
 }
 
 static err_t change_group(struct ks_apply *a, struct ks_group *group, const struct group_config *config)

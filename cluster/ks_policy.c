@@ -120,6 +120,7 @@ err_t ks_group_policy_in(const struct ks_state *state, const struct ks_group *gr
         return E_NO_QUORUM; /* a sender id needs a commit, and without one the same nonce could be used twice
                              */
     gather(r, contact, now_ms, &told);
+    out->time = ks_policy_time(r, now_ms);
     out->has_kek = tells_kek(r, contact, now_ms, &err);
     if (err != E_OK || told.count == 0)
         return E_EXPIRED;
@@ -132,6 +133,15 @@ err_t ks_group_policy_in(const struct ks_state *state, const struct ks_group *gr
     if (err != E_OK)
         group_policy_close(out);
     return err;
+}
+
+struct policy_time ks_policy_time(const struct group_record *group, uint64_t now_ms)
+{
+    if (group->config.replay_window_ms == 0)
+        return (struct policy_time){0};
+    return (struct policy_time){.attribute = group->config.replay_attribute,
+                                .window_ms = group->config.replay_window_ms,
+                                .pseudotime_us = ks_pseudotime_ms(group, now_ms) * 1000};
 }
 
 err_t ks_group_policy(const struct ks_state *state, const struct ks_group *group, const struct wrap_key *wrap,

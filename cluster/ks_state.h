@@ -95,6 +95,9 @@ err_t ks_group_allows(const struct ks_group *group, const struct identity *ident
 /* SHA-256 over all rows in order: equal states hash equal. */
 err_t ks_state_hash(const struct ks_state *state, uint8_t out[32]) MUST_USE;
 
+/* What members are told of time-based anti-replay at that cluster time; nothing (zeros) where the group has none. */
+struct policy_time ks_policy_time(const struct group_record *group, uint64_t now_ms);
+
 /* The clear policy of a group as told at now_ms: current KEK, live TEKs (of the current sid_epoch for counter modes), remaining
  * lifetimes, selectors, delays. Opens wrapped keys: close the policy after use. sids of member if given. E_EXPIRED if nothing is
  * live, E_STATE before the first keys. */

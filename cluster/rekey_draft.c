@@ -141,6 +141,7 @@ static err_t fill(const struct draw *d, const struct rekey_due *due, struct reke
         .sid_reset = due->sid_reset,
     };
     fill_terms(d, due->split, draft);
+    draft->policy.time = ks_policy_time(r, d->now_ms);
     err_t err = E_OK;
     if (due->kind == REKEY_INITIAL || due->kind == REKEY_KEK ||
         (due->kind == REKEY_POLICY && kek_terms_differ(r)))

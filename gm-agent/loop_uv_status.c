@@ -57,6 +57,9 @@ static void answer(struct status_client *client)
         .abilities = abilities,
         .ability_count = ability_count,
     };
+    view.has_replay = loop->datapath->ops->replay != NULL;
+    if (view.has_replay)
+        loop->datapath->ops->replay(loop->datapath, &view.replay);
     size_t len = json ? status_json(&view, command, client->answer, sizeof(client->answer))
                       : status_text(&view, command, client->answer, sizeof(client->answer));
     uv_buf_t buffer = uv_buf_init(client->answer, (unsigned)len);

@@ -41,6 +41,7 @@ enum status_command status_parse(const char *line, bool *json)
         {"clear crypto gdoi", STATUS_CLEAR},
         {"show crypto eli", STATUS_SHOW_ELI},
         {"show crypto eli detail", STATUS_SHOW_ELI_DETAIL},
+        {"show crypto gdoi gm replay", STATUS_SHOW_REPLAY},
     };
     char words[STATUS_COMMAND_MAX] = "";
     size_t len = 0;
@@ -140,6 +141,12 @@ static const char *registration_status(const struct status_view *view)
                                                                                 : "Not registered";
 }
 
+static const char *direction(const struct gm_config *config)
+{
+    static const char *const words[] = {"Both", "Inbound Optional", "Inbound Only"};
+    return words[config->datapath.direction];
+}
+
 static void add_member(struct text *t, const struct status_view *view)
 {
     const struct agent *agent = view->agent;
@@ -150,7 +157,7 @@ static void add_member(struct text *t, const struct status_view *view)
     addr_format(&config->local.addr, self);
     addr_format(&remote->addr, ks);
     add(t, "Group Member Information For Group %s:\n", config->group_name);
-    add(t, "    IPSec SA Direction       : Both\n");
+    add(t, "    IPSec SA Direction       : %s\n", direction(config));
     add(t, "    ACL Received From KS     : gdoi_group_%s_temp_acl\n\n", config->group_name);
     add(t, "    Group member             : %-15s vrf: None\n", self);
     add(t, "       Local addr/port       : %s/%u\n", self, config->local.port);
@@ -177,7 +184,7 @@ static void add_member(struct text *t, const struct status_view *view)
     add(t, "       IPSEC init reg postponed   : 0\n");
     add(t, "       Active TEK Number     : %zu\n", live_teks(agent, view->now_ms));
     add(t, "       SA Track (OID/status) : disabled\n");
-    add(t, "       Fail-Close Revert : Disabled\n\n");
+    add(t, "       Fail-Close Revert : %s\n\n", config->datapath.revert ? "Enabled" : "Disabled");
     add(t, "       allowable rekey cipher: any\n");
     add(t, "       allowable rekey hash  : any\n");
     add(t, "       allowable transformtag: any ESP\n\n");
@@ -222,7 +229,7 @@ static void add_kek(struct text *t, const struct status_view *view)
     add(t, "    Sig Key Length (bits)    : %u\n\n", kek->sig_key_bits);
 }
 
-static void add_tek(struct text *t, const struct tek_entry *entry, uint64_t now_ms)
+static void add_tek(struct text *t, const struct tek_entry *entry, uint32_t window_ms, uint64_t now_ms)
 {
     char transform[64];
     const struct tek *tek = &entry->tek;
@@ -231,7 +238,10 @@ static void add_tek(struct text *t, const struct tek_entry *entry, uint64_t now_
     add(t, "        transform: %s\n", status_transform(&tek->suite, transform));
     add(t, "        sa timing:remaining key lifetime (sec): (%" PRIu64 ")\n",
         status_left_s(entry->expires_ms, now_ms));
-    add(t, "        Anti-Replay : Disabled\n");
+    if (window_ms != 0)
+        add(t, "        Anti-Replay(Time Based) : %g sec interval\n", window_ms / 1000.0);
+    else
+        add(t, "        Anti-Replay : Disabled\n");
     add(t, "        tag method : disabled\n");
     add(t, "        alg key size: %u (bytes)\n", tek->suite.key_bits / 8u);
     add(t, "        sig key size: %u (bytes)\n", tek->integrity.len);
@@ -251,7 +261,7 @@ static void add_gdoi(struct text *t, const struct status_view *view)
     add(t, "    Crypto Path              : ipv4\n");
     add(t, "    Key Management Path      : %s\n", config->local.addr.family == AF_INET6 ? "ipv6" : "ipv4");
     add(t, "    Rekeys received          : %u\n", agent->stats.rekeys);
-    add(t, "    IPSec SA Direction       : Both\n\n");
+    add(t, "    IPSec SA Direction       : %s\n\n", direction(config));
     for (size_t i = 0; i < config->server_count; i++)
         add(t, "%s%s\n", i == 0 ? "     Group Server list       : " : "                               ",
             addr_format(&config->servers[i].addr, ks));
@@ -263,7 +273,7 @@ static void add_gdoi(struct text *t, const struct status_view *view)
     add(t, "TEK POLICY for the current KS-Policy ACEs Downloaded:\n");
     add(t, "  %s:\n", config->datapath.wan[0] != '\0' ? config->datapath.wan : "none");
     for (size_t i = 0; i < agent->teks.count; i++)
-        add_tek(t, &agent->teks.entries[i], view->now_ms);
+        add_tek(t, &agent->teks.entries[i], agent->time_window_ms, view->now_ms);
     add(t, "\nKGS POLICY:\n  REG_GM: local_addr %s\n\nP2P POLICY:\n  REG_GM: local_addr %s\n", self, self);
 }
 
@@ -383,6 +393,9 @@ size_t status_text(const struct status_view *view, enum status_command command, 
     case STATUS_SHOW_IPSEC:
         add_ipsec(&t, view);
         break;
+    case STATUS_SHOW_REPLAY:
+        t.len = status_replay_text(view, out, cap);
+        break;
     case STATUS_CLEAR:
         add(&t, "keys of group %s dropped, registering again\n", view->agent->config->group_name);
         break;
@@ -390,10 +403,9 @@ size_t status_text(const struct status_view *view, enum status_command command, 
     case STATUS_SHOW_ELI_DETAIL:
         return status_eli_text(view, command == STATUS_SHOW_ELI_DETAIL, out, cap);
     case STATUS_UNKNOWN:
-        add(&t, "%% unknown command; known are: show crypto gdoi [gm [rekey]], show crypto ipsec sa, show "
-                "crypto eli "
-                "[detail], clear "
-                "crypto gdoi\n");
+        add(&t,
+            "%% unknown command; known are: show crypto gdoi [gm [rekey | replay]], show crypto ipsec sa, "
+            "show crypto eli [detail], clear crypto gdoi\n");
         break;
     }
     return t.len;

@@ -16,6 +16,7 @@ enum status_command {
     STATUS_SHOW_GM,
     STATUS_SHOW_REKEY,
     STATUS_SHOW_IPSEC,
+    STATUS_SHOW_REPLAY,
     STATUS_CLEAR,
     STATUS_SHOW_ELI,        /* abilities only */
     STATUS_SHOW_ELI_DETAIL, /* likewise */
@@ -28,15 +29,21 @@ struct status_view {
     uint64_t now_ms;                          /* monotonic */
     const struct datapath_ability *abilities; /* for "show crypto eli" */
     size_t ability_count;
+    bool has_replay; /* the back end can tell */
+    struct datapath_replay replay;
 };
 
-/* "show crypto gdoi", "show crypto gdoi gm", "show crypto gdoi gm rekey", "show crypto ipsec sa", "clear
- * crypto gdoi"; words are divided by blanks; a last word "json" asks for JSON. */
+/* "show crypto gdoi", "show crypto gdoi gm", "show crypto gdoi gm rekey", "show crypto gdoi gm replay",
+ * "show crypto ipsec sa", "clear crypto gdoi"; words are divided by blanks; a last word "json" asks for JSON.
+ */
 enum status_command status_parse(const char *line, bool *json);
 /* NUL-ended, cut at cap. Returns the length. CLEAR and UNKNOWN have answers too: what was done is up to the
  * caller. */
 size_t status_text(const struct status_view *view, enum status_command command, char *out, size_t cap);
 size_t status_json(const struct status_view *view, enum status_command command, char *out, size_t cap);
+
+/* status_replay.c */
+size_t status_replay_text(const struct status_view *view, char *out, size_t cap);
 
 /* Shared by both forms. */
 const char *status_transform(const struct esp_suite *suite, char out[64]);

@@ -109,6 +109,41 @@ static json_t *member(const struct status_view *view)
                      "reregisters_in_s", (json_int_t)(agent_reregisters_in_ms(agent, view->now_ms) / 1000));
 }
 
+static json_t *peer(const struct time_peer *p)
+{
+    return json_pack("{s:I, s:o, s:I, s:I, s:I, s:I, s:I}", "sid", (json_int_t)p->sid, "last_src",
+                     octets(p->src), "packets", (json_int_t)p->packets, "rejected", (json_int_t)p->rejected,
+                     "skew_us", (json_int_t)p->last_us, "skew_min_us",
+                     (json_int_t)(p->packets != 0 ? p->min_us : 0), "skew_max_us",
+                     (json_int_t)(p->packets != 0 ? p->max_us : 0));
+}
+
+static json_t *reject(const struct time_reject *r)
+{
+    return json_pack("{s:I, s:o, s:o, s:I, s:I, s:I, s:I}", "at_ms", (json_int_t)r->wall_ms, "src",
+                     octets(r->src), "dst", octets(r->dst), "sid", (json_int_t)r->sid, "my_pseudotime_us",
+                     (json_int_t)r->mine_us, "peer_pseudotime_us", (json_int_t)r->peer_us, "window_ms",
+                     (json_int_t)r->window_ms);
+}
+
+static json_t *replay(const struct status_view *view)
+{
+    json_t *peers = json_array(), *history = json_array();
+    const struct time_check *time = view->has_replay ? view->replay.time : NULL;
+    for (size_t i = 0; time != NULL && i < time->peer_count; i++)
+        json_array_append_new(peers, peer(&time->peers[i]));
+    for (size_t i = 0; time != NULL && time_check_history(time, i) != NULL; i++)
+        json_array_append_new(history, reject(time_check_history(time, i)));
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "window_ms",
+                     (json_int_t)view->agent->time_window_ms, "pseudotime_us",
+                     (json_int_t)group_clock_us(&view->agent->clock, view->now_ms), "accepted",
+                     (json_int_t)(time != NULL ? time->accepted : 0), "rejected",
+                     (json_int_t)(time != NULL ? time->rejected : 0), "max_delta_us",
+                     (json_int_t)(time != NULL ? time->max_delta_us : 0), "counter_window",
+                     (json_int_t)view->replay.window, "senders", (json_int_t)view->replay.senders, "evicted",
+                     (json_int_t)view->replay.evicted, "peers", peers, "history", history);
+}
+
 static json_t *build(const struct status_view *view, enum status_command command)
 {
     switch (command) {
@@ -121,6 +156,8 @@ static json_t *build(const struct status_view *view, enum status_command command
     case STATUS_SHOW_IPSEC:
         return json_pack("{s:o, s:o, s:o}", "teks", teks(view), "selectors", selectors(view->agent),
                          "counters", counters(view));
+    case STATUS_SHOW_REPLAY:
+        return replay(view);
     case STATUS_CLEAR:
         return json_pack("{s:b}", "cleared", 1);
     case STATUS_SHOW_ELI:

@@ -6,12 +6,14 @@
 
 #include "server/config.h"
 
-static const char *const group_names[] = {"name",   "identity", "server_address",  "kek",     "tek", "rekey",
-                                          "policy", "members",  "short_lifetimes", "dialect", NULL};
+static const char *const group_names[] = {
+    "name",   "identity", "server_address",  "kek",     "tek",    "rekey",
+    "policy", "members",  "short_lifetimes", "dialect", "replay", NULL};
 static const char *const kek_names[] = {"cipher", "lifetime_s", "hash", "ack", NULL};
 static const char *const tek_names[] = {"transform", "lifetime_s", "sid_bits", "runway", NULL};
 static const char *const rekey_names[] = {"retransmit_s", "retransmit_count", "activation_s",
                                           "deactivation_s", NULL};
+static const char *const replay_names[] = {"window_ms", "attribute", NULL};
 static const char *const selector_names[] = {"src", "dst", "protocol", "src_port", "dst_port", NULL};
 static const char *const dialect_names[] = {"bare_signature",     "kek_under_old_spi", "lifetime_basic",
                                             "sign_padded_length", "ack_short_length",  NULL};
@@ -174,6 +176,26 @@ static err_t read_rekey(const struct conf_node *group, struct group_config *out,
             conf_u32(node, "retransmit_count", false, 0, RETRANSMIT_COUNT_MAX, &out->retransmit_count, error);
     if (err == E_OK)
         err = read_delays(node, out, error);
+    return err;
+}
+
+/* Time-based anti-replay rides in the IV of GCM: without a sender id there is none. */
+static err_t read_replay(const struct conf_node *group, struct group_config *out, struct conf_error *error)
+{
+    const struct conf_node *node = NULL;
+    uint32_t attribute = SAT_ATTR_REPLAY_DEFAULT;
+    err_t err = conf_group(group, "replay", &node, error);
+    if (err != E_OK || node == NULL)
+        return err;
+    err = conf_only(node, replay_names, error);
+    if (err == E_OK)
+        err = conf_u32(node, "window_ms", true, 1, REPLAY_WINDOW_MAX_MS, &out->replay_window_ms, error);
+    if (err == E_OK)
+        err =
+            conf_u32(node, "attribute", false, SAT_ATTR_PRIVATE_MIN, SAT_ATTR_PRIVATE_MAX, &attribute, error);
+    if (err == E_OK && out->sid_bits == 0)
+        err = conf_fail(node, error, "replay: expected with a GCM transform only");
+    out->replay_attribute = (uint16_t)attribute;
     return err;
 }
 
@@ -341,6 +363,8 @@ err_t config_group_read(const struct conf_node *node, enum sign_alg sign_alg, st
         err = check_hash(node, sign_alg, out, error);
     if (err == E_OK)
         err = read_tek(node, life_min, out, error);
+    if (err == E_OK)
+        err = read_replay(node, out, error);
     if (err == E_OK)
         err = read_rekey(node, out, error);
     if (err == E_OK)

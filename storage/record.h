@@ -55,6 +55,8 @@ struct group_config {
     uint16_t deactivation_s;       /* DTD >= ATD */
     uint16_t sid_bits;             /* 0 unless the suite is a counter mode: 8, 12, 16 */
     uint8_t runway;                /* TEKs committed ahead: 0 (off) .. RUNWAY_MAX; none in counter modes */
+    uint32_t replay_window_ms;     /* time-based anti-replay: 1..100000, 0: off (and the attribute then) */
+    uint16_t replay_attribute;     /* SAT attribute class that tells it, 32001..32767 */
     bool short_lifetimes;          /* laboratory: lifetimes from 5 s, retransmit from 1 s */
     struct gdoi_dialect dialect;
     struct selector selectors[POLICY_SELECTOR_MAX];

@@ -2,7 +2,11 @@
 
 #include "storage/record_part.h"
 
-enum { SID_BITS_MAX = 16 };
+enum {
+    SID_BITS_MAX = 16,
+    HAS_REPLAY = 0x8000, /* beside sid_bits: the two fields of anti-replay stand at the end */
+    REPLAY_WINDOW_MS_MAX = 100000,
+};
 
 static void dialect_encode(struct writer *w, const struct gdoi_dialect *d)
 {
@@ -81,7 +85,7 @@ void group_config_encode(struct writer *w, const struct group_config *c)
     suite_encode(w, &c->suite);
     write_u16(w, c->activation_s);
     write_u16(w, c->deactivation_s);
-    write_u16(w, c->sid_bits);
+    write_u16(w, (uint16_t)(c->sid_bits | (c->replay_window_ms != 0 ? HAS_REPLAY : 0)));
     bool_encode(w, c->short_lifetimes);
     dialect_encode(w, &c->dialect);
     write_u16(w, (uint16_t)c->selector_count);
@@ -90,6 +94,19 @@ void group_config_encode(struct writer *w, const struct group_config *c)
     write_u16(w, (uint16_t)c->rule_count);
     for (size_t i = 0; i < c->rule_count; i++)
         rule_encode(w, &c->rules[i]);
+    if (c->replay_window_ms != 0) {
+        write_u32(w, c->replay_window_ms);
+        write_u16(w, c->replay_attribute);
+    }
+}
+
+static void replay_decode(struct reader *r, struct group_config *out)
+{
+    out->replay_window_ms = read_u32(r);
+    out->replay_attribute = read_u16(r);
+    reader_require(r, out->replay_window_ms != 0 && out->replay_window_ms <= REPLAY_WINDOW_MS_MAX);
+    reader_require(r, out->replay_attribute >= SAT_ATTR_PRIVATE_MIN &&
+                          out->replay_attribute <= SAT_ATTR_PRIVATE_MAX);
 }
 
 void group_config_decode(struct reader *r, struct group_config *out)
@@ -109,6 +126,8 @@ void group_config_decode(struct reader *r, struct group_config *out)
     out->activation_s = read_u16(r);
     out->deactivation_s = read_u16(r);
     out->sid_bits = read_u16(r);
+    bool has_replay = (out->sid_bits & HAS_REPLAY) != 0;
+    out->sid_bits &= (uint16_t)~HAS_REPLAY;
     reader_require(r, out->sid_bits <= SID_BITS_MAX);
     out->short_lifetimes = bool_decode(r);
     dialect_decode(r, &out->dialect);
@@ -118,6 +137,8 @@ void group_config_decode(struct reader *r, struct group_config *out)
     out->rule_count = count_decode(r, GROUP_RULE_MAX);
     for (size_t i = 0; i < out->rule_count; i++)
         rule_decode(r, &out->rules[i]);
+    if (has_replay)
+        replay_decode(r, out);
 }
 
 bool dialect_equal(const struct gdoi_dialect *a, const struct gdoi_dialect *b)
@@ -167,6 +188,8 @@ bool group_config_equal(const struct group_config *a, const struct group_config 
            a->retransmit_count == b->retransmit_count && a->kek_cipher == b->kek_cipher &&
            a->sig_hash == b->sig_hash && a->ack == b->ack && suite_equal(&a->suite, &b->suite) &&
            a->activation_s == b->activation_s && a->deactivation_s == b->deactivation_s &&
-           a->sid_bits == b->sid_bits && a->runway == b->runway && a->short_lifetimes == b->short_lifetimes &&
+           a->sid_bits == b->sid_bits && a->runway == b->runway &&
+           a->replay_window_ms == b->replay_window_ms && a->replay_attribute == b->replay_attribute &&
+           a->short_lifetimes == b->short_lifetimes &&
            dialect_equal(&a->dialect, &b->dialect) && selectors_equal(a, b) && rules_equal(a, b);
 }

@@ -46,6 +46,27 @@ static void before_the_first_keys_there_is_nothing_to_tell(void **state)
     assert_err(ks_group_policy(&ks->state, group_of(ks, 2), &ks->wrap, NULL, ks->now_ms, &p), E_STATE);
 }
 
+static void the_time_of_the_group_is_told_where_it_checks_time(void **state)
+{
+    struct ks *ks = *state;
+    struct group_policy p;
+    assert_ok(ks_group_policy(&ks->state, group_of(ks, 1), &ks->wrap, NULL, start_ms + 100500, &p));
+    assert_int_equal(p.time.attribute, 0);
+    group_policy_close(&p);
+    struct group_config config = group_of(ks, 1)->record.config;
+    config.replay_window_ms = 4000;
+    config.replay_attribute = SAT_ATTR_REPLAY_DEFAULT;
+    assert_ok(set_group(ks, &config));
+    assert_ok(ks_group_policy(&ks->state, group_of(ks, 1), &ks->wrap, NULL, start_ms + 100500, &p));
+    assert_int_equal(p.time.attribute, SAT_ATTR_REPLAY_DEFAULT);
+    assert_int_equal(p.time.window_ms, 4000);
+    uint64_t first_us = p.time.pseudotime_us;
+    group_policy_close(&p);
+    assert_ok(ks_group_policy(&ks->state, group_of(ks, 1), &ks->wrap, NULL, start_ms + 101500, &p));
+    assert_int_equal(p.time.pseudotime_us, first_us + 1000000);
+    group_policy_close(&p);
+}
+
 static void with_many_selectors_the_newest_keys_are_told(void **state)
 {
     struct ks *ks = *state;
@@ -121,6 +142,8 @@ static void no_plain_key_lies_in_the_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_time_of_the_group_is_told_where_it_checks_time, ks_setup_group,
+                                        ks_teardown),
         cmocka_unit_test_setup_teardown(a_newcomer_is_told_remaining_lifetimes, ks_setup_group, ks_teardown),
         cmocka_unit_test_setup_teardown(expired_keys_are_not_told, ks_setup_group, ks_teardown),
         cmocka_unit_test_setup_teardown(before_the_first_keys_there_is_nothing_to_tell, ks_setup_group,

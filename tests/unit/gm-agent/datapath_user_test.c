@@ -131,6 +131,53 @@ static void what_policy_does_not_name_stays_clear(void **state)
     net_close(net);
 }
 
+static void apply_closed(struct net *net, bool closed)
+{
+    const char *why = NULL;
+    struct datapath_state state = {.closed = closed,
+                                   .selectors = net->selectors,
+                                   .selector_count = closed ? 0 : net->selector_count,
+                                   .in = {&net->teks[0]},
+                                   .in_count = closed ? 0 : 1,
+                                   .out = closed ? NULL : &net->teks[0]};
+    assert_ok(net->gm1->ops->apply(net->gm1, &state, &why));
+}
+
+static void send_to_port(int fd, const char *address, uint16_t port)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
+    assert_int_equal(inet_pton(AF_INET, address, &to.sin_addr), 1);
+    assert_int_equal(sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
+}
+
+static void before_there_is_a_policy_only_key_management_leaves(void **state)
+{
+    (void)state;
+    if (!can_do())
+        skip();
+    struct net *net = net_open();
+    unsigned esp, clear;
+    for (unsigned i = 0; i < 3; i++) { /* there and back: no rule of the one state is left in the other */
+        apply_closed(net, true);
+        send_to(net->h1, "192.168.14.10", "x", 1, 0);
+        send_to(net->h1, "10.1.14.1", "x", 1, 0); /* of no policy at all */
+        assert_false(serve_until(net, net->h2, 200));
+        look_at_wire(net, &esp, &clear);
+        assert_int_equal(esp + clear, 0);
+        send_to_port(net->h1, "10.1.14.1", 848);
+        assert_false(serve_until(net, net->h2, 200));
+        look_at_wire(net, &esp, &clear);
+        assert_int_equal(esp, 0);
+        assert_true(clear >= 1);
+        apply_closed(net, false);
+        exchange(net, 300);
+        look_at_wire(net, &esp, &clear);
+        assert_true(esp >= 2);
+        assert_int_equal(clear, 0);
+    }
+    net_close(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +188,7 @@ int main(void)
         cmocka_unit_test(without_a_key_nothing_leaves),
         cmocka_unit_test(clear_packets_from_the_wan_do_not_reach_the_hosts),
         cmocka_unit_test(what_policy_does_not_name_stays_clear),
+        cmocka_unit_test(before_there_is_a_policy_only_key_management_leaves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

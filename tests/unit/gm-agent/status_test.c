@@ -29,6 +29,7 @@ static void commands_are_read_with_any_blanks_and_case(void **state)
     assert_int_equal(status_parse("  Show   crypto gdoi\tgm  \r", &json), STATUS_SHOW_GM);
     assert_int_equal(status_parse("show crypto gdoi gm rekey json", &json), STATUS_SHOW_REKEY);
     assert_true(json);
+    assert_int_equal(status_parse("show crypto gdoi gm replay", &json), STATUS_SHOW_REPLAY);
     assert_int_equal(status_parse("show crypto ipsec sa", &json), STATUS_SHOW_IPSEC);
     assert_int_equal(status_parse("clear crypto gdoi", &json), STATUS_CLEAR);
     assert_int_equal(status_parse("", &json), STATUS_UNKNOWN);
@@ -160,6 +161,46 @@ static void the_largest_policy_fits_and_a_small_buffer_is_not_overrun(void **sta
     world_close(w);
 }
 
+static void show_replay_has_the_lines_of_a_router(void **state)
+{
+    (void)state;
+    struct world *w = world_registered(9);
+    static struct time_check check = {.window_ms = 4000};
+    struct status_view view = view_of(w);
+    status_text(&view, STATUS_SHOW_REPLAY, answer, sizeof(answer));
+    assert_string_equal(answer, "Anti-replay Information For Group G1:\nTimebased Replay:\n"
+                                "         is not enabled\n");
+    w->agent.time_window_ms = check.window_ms;
+    group_clock_pull(&check.clock, 620051840000, w->now_ms, w->now_ms);
+    w->agent.clock = check.clock;
+    view.has_replay = true;
+    view.replay = (struct datapath_replay){.time = &check, .window = 64, .senders = 3, .evicted = 1};
+    struct time_reject old = {
+        .wall_ms = 1384371572081, .peer_us = 619767090000, .sid = 7, .src = {192, 168, 13, 2}};
+    struct time_reject good = {.peer_us = 620051840000 + 1500000, .sid = 8, .src = {192, 168, 14, 2}};
+    bool sampled;
+    assert_false(time_check_accept(&check, &old, w->now_ms, &sampled));
+    assert_true(time_check_accept(&check, &good, w->now_ms, &sampled));
+    status_text(&view, STATUS_SHOW_REPLAY, answer, sizeof(answer));
+    assert_has(
+        "Replay Value : 620051.84 secs\nInput Packets : 1 Output Packets : 0\nInput Error Packets : 1 Output "
+        "Error Packets : 0\nTime Sync Error : 0 Max time delta : 1.50 secs\nReplay Window : 4 secs\n\n"
+        "TBAR Error History (sampled at 10pak/min):\n");
+    assert_has(
+        "    19:39:32.081 UTC Wed Nov 13 2013: src=192.168.13.2; my_pst=620051.84 secs; peer_pst=619767.09 "
+        "secs; win=4\n");
+    assert_has("    sid 0x8 192.168.14.2: 1500.0, 1500.0, 1500.0; packets 1, errors 0\n");
+    assert_has("Counter Replay:\nWindow : 64 packets\nSenders known : 3, forgotten : 1\n");
+    size_t len = status_json(&view, STATUS_SHOW_REPLAY, answer, sizeof(answer));
+    json_t *root = json_loadb(answer, len, 0, NULL);
+    assert_non_null(root);
+    assert_int_equal(json_integer_value(json_object_get(root, "rejected")), 1);
+    assert_int_equal(json_array_size(json_object_get(root, "history")), 1);
+    assert_int_equal(json_array_size(json_object_get(root, "peers")), 2);
+    json_decref(root);
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +211,7 @@ int main(void)
         cmocka_unit_test(json_says_the_same),
         cmocka_unit_test(no_answer_holds_a_key),
         cmocka_unit_test(the_largest_policy_fits_and_a_small_buffer_is_not_overrun),
+        cmocka_unit_test(show_replay_has_the_lines_of_a_router),
     };
     world_trace();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -230,6 +230,13 @@ static void errors_of_a_group_name_their_line(void **state)
     refuses(GROUP("tek = { transform = \"aes256-gcm16\"; };"), 4, "sid_bits");
     refuses(GROUP("tek = { transform = \"aes256-gcm16\"; sid_bits = 10; };"), 4, "8, 12 or 16");
     refuses(GROUP("tek = { transform = \"aes256-sha256\"; sid_bits = 8; };"), 4, "GCM");
+    refuses(GROUP("replay = { window_ms = 4000; };"), 4, "GCM");
+    refuses(GROUP("tek = { transform = \"aes256-gcm16\"; sid_bits = 8; }; replay = { window_ms = 100001; };"),
+            4, "100000");
+    refuses(
+        GROUP("tek = { transform = \"aes256-gcm16\"; sid_bits = 8; }; replay = { window_ms = 1; attribute = "
+              "15; };"),
+        4, "32001");
     refuses(GROUP("rekey = { retransmit_s = 9; };"), 4, "10");
     refuses(GROUP("rekey = { retransmit_s = 61; };"), 4, "60");
     refuses(GROUP("rekey = { retransmit_count = 11; };"), 4, "10");

@@ -110,6 +110,10 @@ static inline struct group_config draw_config(struct draw *d)
         .selector_count = draw_below(d, POLICY_SELECTOR_MAX + 1),
         .rule_count = draw_below(d, GROUP_RULE_MAX + 1),
     };
+    if (draw_below(d, 2) == 1) {
+        c.replay_window_ms = 1 + draw_below(d, 100000);
+        c.replay_attribute = (uint16_t)(SAT_ATTR_PRIVATE_MIN + draw_below(d, 767));
+    }
     snprintf(c.name, sizeof(c.name), "group-%u", draw_u32(d));
     for (size_t i = 0; i < c.selector_count; i++)
         c.selectors[i] = (struct selector){draw_prefix(d), draw_prefix(d), (uint8_t)draw_u32(d),
