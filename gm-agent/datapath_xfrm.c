@@ -81,6 +81,10 @@ static err_t xfrm_apply(struct datapath *datapath, const struct datapath_state *
     struct xfrm_datapath *dp = (struct xfrm_datapath *)datapath;
     struct xfrm_site site;
     struct xfrm_plan plan;
+    /* What an earlier run left is stricter than a closed door, and lets its packets through: it stays until
+     * the first policy of this run. */
+    if (state->closed && dp->taken_over && !dp->applied)
+        return E_OK;
     err_t err = xfrm_site_read(&site, dp->config, why);
     if (err != E_OK)
         return err;

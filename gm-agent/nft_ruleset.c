@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gm-agent/nft_closed.h"
 #include "gm-agent/nft_match.h"
 #include "gm-agent/xfrm_probe.h"
 
@@ -42,6 +43,7 @@ static const struct chain chains[] = {
     {"defrag", {"filter", NF_INET_PRE_ROUTING, -150, NULL}},
     {"clear", {"filter", NF_INET_PRE_ROUTING, -140, NULL}},
     {"mss", {"filter", NF_INET_FORWARD, -150, NULL}},
+    {NFT_CLOSED_CHAIN, {"filter", NF_INET_FORWARD, 0, NULL}},
     {"stash_forward", {"filter", NF_INET_FORWARD, 10, NULL}},
     {"stash_output", {"filter", NF_INET_LOCAL_OUT, 10, NULL}},
     {"untracked", {"filter", NF_INET_LOCAL_OUT, -450, NULL}},
@@ -51,6 +53,7 @@ static const struct chain chains[] = {
     {"clear_in", {NULL, 0, 0, NULL}},
     {"decrypted", {NULL, 0, 0, NULL}},
     {"leaving", {NULL, 0, 0, NULL}},
+    {NFT_SHUT_CHAIN, {NULL, 0, 0, NULL}},
 };
 
 const char *nft_ruleset_counter_name(enum nft_ruleset_counter id)
@@ -146,10 +149,12 @@ static void rules_clear(struct nft_batch *b, const struct xfrm_site *site, const
         nft_match_prefixes(b, &state->selectors[i]);
         count_and_drop(b, NFT_COUNTER_INVALID_SPI);
         nft_rule_end(b);
-        nft_rule_begin(b, "clear_in");
-        nft_match_selector(b, &state->selectors[i]);
-        count_and_drop(b, NFT_COUNTER_NOT_IPSEC);
-        nft_rule_end(b);
+        if (state->direction == DATAPATH_BOTH) {
+            nft_rule_begin(b, "clear_in");
+            nft_match_selector(b, &state->selectors[i]);
+            count_and_drop(b, NFT_COUNTER_NOT_IPSEC);
+            nft_rule_end(b);
+        }
         nft_rule_begin(b, "decrypted");
         nft_match_selector(b, &state->selectors[i]);
         nft_verdict(b, NF_ACCEPT, NULL);
@@ -296,6 +301,8 @@ static void rules_guard(struct nft_batch *b, const struct xfrm_site *site, const
     nft_compare(b, NFT_REG_1, true, none, sizeof(none));
     count_and_drop(b, NFT_COUNTER_ANCHOR);
     nft_rule_end(b);
+    if (state->direction == DATAPATH_RECEIVE_ONLY)
+        return; /* it is meant to leave in clear */
     for (size_t i = 0; i < state->selector_count; i++) {
         nft_rule_begin(b, "leaving");
         match_stashed(b, &state->selectors[i]);
@@ -376,6 +383,8 @@ err_t nft_ruleset_build(const struct xfrm_site *site, const struct datapath_stat
     nft_set_add(&b, spi_set, spis, state->in_count);
     rules_inward(&b, site);
     rules_clear(&b, site, state);
+    if (state->closed)
+        nft_closed_rules(&b, site, counter_names[NFT_COUNTER_LEAK], counter_names[NFT_COUNTER_NOT_IPSEC]);
     rules_mss(&b, site, state);
     rules_stash(&b, site);
     rules_restore(&b, site, state);

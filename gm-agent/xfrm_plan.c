@@ -115,7 +115,8 @@ static void add_out(struct xfrm_plan *plan, const struct xfrm_site *site, const 
     add_policy(plan, &policy);
 }
 
-static void add_inbound(struct xfrm_plan *plan, const struct xfrm_site *site, struct xfrm_policy policy)
+static void add_inbound(struct xfrm_plan *plan, const struct xfrm_site *site, bool clear_too,
+                        struct xfrm_policy policy)
 {
     policy.action = XFRM_PROTECT;
     memcpy(policy.tmpl_dst, site->wan_addr, 4);
@@ -126,7 +127,7 @@ static void add_inbound(struct xfrm_plan *plan, const struct xfrm_site *site, st
     if (addr_is_multicast(&policy.dst.addr))
         return; /* never looked up: nftables alone guards multicast */
     policy.dir = XFRM_POLICY_FWD;
-    policy.optional = site->lan_count > 1;
+    policy.optional = clear_too || site->lan_count > 1;
     for (size_t i = 0; i < site->lan_count; i++) {
         policy.ifindex = site->lan_index[i];
         add_policy(plan, &policy);
@@ -138,13 +139,16 @@ static void add_selector(struct xfrm_plan *plan, const struct xfrm_site *site,
 {
     const struct selector *selector = &state->selectors[at];
     uint32_t order = ORDER_SELECTORS + (uint32_t)(2 * at);
-    add_out(plan, site, state, from_selector(selector, XFRM_POLICY_OUT, priority_of(site, order)));
-    if (addr_is_multicast(&selector->dst.addr)) {
+    bool sends = state->direction != DATAPATH_RECEIVE_ONLY;
+    if (sends)
+        add_out(plan, site, state, from_selector(selector, XFRM_POLICY_OUT, priority_of(site, order)));
+    if (sends && addr_is_multicast(&selector->dst.addr)) {
         struct xfrm_policy any = from_selector(selector, XFRM_POLICY_OUT, priority_of(site, order + 1));
         any.src = (struct prefix){.addr = {.family = AF_INET}};
         add_out(plan, site, state, any);
     }
-    add_inbound(plan, site, from_selector(selector, 0, priority_of(site, order)));
+    add_inbound(plan, site, state->direction != DATAPATH_BOTH,
+                from_selector(selector, 0, priority_of(site, order)));
 }
 
 static bool inside(const struct prefix *prefix, const uint8_t raw[4])

@@ -185,6 +185,50 @@ static void if_asked_to_it_leaves_all_in_force(void **state)
     assert_string_equal(run("ip xfrm policy; nft list ruleset"), "");
 }
 
+static void be_closed(void)
+{
+    no_keys();
+    f.state.selector_count = 0;
+    f.state.closed = true;
+}
+
+static void without_a_policy_only_key_management_passes(void **state)
+{
+    (void)state;
+    be_closed();
+    open_it();
+    apply_ok();
+    assert_true(has("nft list chain ip quorate_gdoi0 closed", "iif \"lan\" oifname \"wan\" jump shut"));
+    assert_true(has("nft list chain ip quorate_gdoi0 closed", "oif \"lan\" iifname \"wan\" jump shut"));
+    const char *shut = run("nft list chain ip quorate_gdoi0 shut");
+    const char *accept = strstr(shut, "accept"), *drop = strstr(shut, "drop");
+    assert_true(accept != NULL && drop != NULL && accept < drop);
+    assert_non_null(strstr(shut, "counter name \"leak\" drop"));
+    assert_non_null(strstr(shut, "848"));
+    assert_string_equal(run("ip xfrm policy"), ""); /* the machine's own packets are not touched */
+    f.state.selector_count = 1;
+    f.state.closed = false;
+    apply_ok();
+    assert_false(has("nft list chain ip quorate_gdoi0 shut", "drop"));
+    assert_true(has("ip xfrm policy list dir out", "action block"));
+}
+
+/* A member that comes back is closed until it is registered, but what is in force is better than that. */
+static void what_is_taken_over_is_not_closed(void **state)
+{
+    (void)state;
+    no_keys();
+    open_it();
+    apply_ok();
+    dp->keep = true;
+    dp->ops->close(dp);
+    be_closed();
+    open_it();
+    apply_ok();
+    assert_true(has("ip xfrm policy list dir out", "action block"));
+    assert_false(has("nft list chain ip quorate_gdoi0 shut", "drop"));
+}
+
 static void other_peoples_entries_stay(void **state)
 {
     (void)state;
@@ -344,6 +388,8 @@ int main(void)
         TEST(the_rules_are_as_meant),
         TEST(all_is_gone_after_the_end),
         TEST(if_asked_to_it_leaves_all_in_force),
+        TEST(without_a_policy_only_key_management_passes),
+        TEST(what_is_taken_over_is_not_closed),
         TEST(other_peoples_entries_stay),
         TEST(a_changed_policy_replaces_the_old_one),
         TEST(what_others_flush_is_put_back),

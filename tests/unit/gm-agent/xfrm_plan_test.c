@@ -96,6 +96,21 @@ static void with_several_lans_clear_packets_pass_between_them(void **state)
     assert_true(find(XFRM_POLICY_FWD, 6)->optional);
 }
 
+static void in_migration_clear_packets_are_taken_too(void **state)
+{
+    (void)state;
+    f.state.direction = DATAPATH_INBOUND_OPTIONAL;
+    make();
+    assert_int_equal(plan.policy_count, 3);
+    assert_int_equal(find(XFRM_POLICY_OUT, 3)->action, XFRM_PROTECT);
+    assert_true(find(XFRM_POLICY_FWD, 5)->optional);
+    f.state.direction = DATAPATH_RECEIVE_ONLY;
+    make();
+    assert_int_equal(plan.policy_count, 2);
+    assert_null(find(XFRM_POLICY_OUT, 3)); /* it sends in clear */
+    assert_true(find(XFRM_POLICY_FWD, 5)->optional);
+}
+
 static void without_a_key_that_sends_the_same_places_drop(void **state)
 {
     (void)state;
@@ -289,6 +304,7 @@ int main(void)
         TEST(one_key_makes_two_tunnels),
         TEST(a_selector_is_guarded_in_three_directions),
         TEST(with_several_lans_clear_packets_pass_between_them),
+        TEST(in_migration_clear_packets_are_taken_too),
         TEST(without_a_key_that_sends_the_same_places_drop),
         TEST(what_is_there_already_is_left_alone),
         TEST(a_new_key_receives_first_and_sends_later),

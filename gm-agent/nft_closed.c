@@ -1,0 +1,49 @@
+/* nft_closed.c - who may pass without a policy. */
+#include "gm-agent/nft_closed.h"
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+
+#include "gm-agent/nft_match.h"
+
+static void lead(struct nft_batch *b, const struct xfrm_site *site, uint32_t lan, bool outward)
+{
+    nft_rule_begin(b, NFT_CLOSED_CHAIN);
+    nft_load_meta(b, outward ? NFT_META_IIF : NFT_META_OIF, NFT_REG_1);
+    nft_compare(b, NFT_REG_1, true, &lan, sizeof(lan));
+    nft_match_device(b, outward ? NFT_META_OIFNAME : NFT_META_IIFNAME, site->wan, true);
+    nft_verdict(b, NFT_JUMP, NFT_SHUT_CHAIN);
+    nft_rule_end(b);
+}
+
+static void drop_all(struct nft_batch *b, const struct xfrm_site *site, uint32_t device, const char *counter)
+{
+    nft_rule_begin(b, NFT_SHUT_CHAIN);
+    nft_match_device(b, device, site->wan, true);
+    nft_count(b, counter);
+    nft_verdict(b, NF_DROP, NULL);
+    nft_rule_end(b);
+}
+
+void nft_closed_rules(struct nft_batch *b, const struct xfrm_site *site, const char *out, const char *in)
+{
+    for (size_t i = 0; i < site->lan_count; i++) {
+        lead(b, site, site->lan_index[i], true);
+        lead(b, site, site->lan_index[i], false);
+    }
+    for (size_t i = 0; i < 2 * XFRM_CONTROL_PORT_COUNT; i++) {
+        nft_rule_begin(b, NFT_SHUT_CHAIN);
+        nft_match_protocol(b, IPPROTO_UDP, true);
+        nft_match_port(b, i % 2 == 0 ? 0 : 2, xfrm_control_ports[i / 2]);
+        nft_verdict(b, NF_ACCEPT, NULL);
+        nft_rule_end(b);
+    }
+    for (size_t i = 0; i < site->deny_count; i++) {
+        nft_rule_begin(b, NFT_SHUT_CHAIN);
+        nft_match_selector(b, &site->deny[i]);
+        nft_verdict(b, NF_ACCEPT, NULL);
+        nft_rule_end(b);
+    }
+    drop_all(b, site, NFT_META_OIFNAME, out);
+    drop_all(b, site, NFT_META_IIFNAME, in);
+}
