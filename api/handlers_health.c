@@ -1,5 +1,7 @@
 /* handlers_health.c - for probes: /livez says whether to restart the server, /readyz whether to send members
  * to it. */
+#include <stdlib.h>
+
 #include "api/handlers.h"
 #include "api/view.h"
 
@@ -53,4 +55,13 @@ void handle_livez(struct call *call, struct reply *reply)
 void handle_readyz(struct call *call, struct reply *reply)
 {
     reply_health(call, reply, true);
+}
+
+void handle_metrics(struct call *call, struct reply *reply)
+{
+    if (handler_refuses_query(call, reply, NULL))
+        return;
+    char *text = call->options->metrics(call->options->context);
+    reply_text(reply, text);
+    free(text);
 }

@@ -66,11 +66,13 @@ struct api_options {
     struct event_ring *ring;
     struct mailbox *mailbox;
     void *context;
-    void (*health)(void *context, struct api_health *out); /* any thread */
+    void (*health)(void *context, struct api_health *out);   /* any thread */
     void (*cluster)(void *context, struct api_cluster *out); /* any thread; NULL: no cluster is told */
-    uint64_t (*now_ms)(void *context);                     /* cluster time, any thread */
-    uint32_t request_timeout_ms;                           /* 0: HTTP_REQUEST_TIMEOUT_MS */
-    uint32_t mail_timeout_ms;                              /* 0: HTTP_MAIL_TIMEOUT_MS */
+    char *(*metrics)(
+        void *context); /* any thread; text of /metrics for the caller to free; NULL: no memory */
+    uint64_t (*now_ms)(void *context); /* cluster time, any thread */
+    uint32_t request_timeout_ms;       /* 0: HTTP_REQUEST_TIMEOUT_MS */
+    uint32_t mail_timeout_ms;          /* 0: HTTP_MAIL_TIMEOUT_MS */
 };
 
 struct http_server;

@@ -156,6 +156,10 @@ static struct MHD_Response *response_of(const struct reply *reply)
 {
     if (reply->status == 304)
         return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    if (reply->is_text && reply->body != NULL)
+        return MHD_create_response_from_buffer(json_string_length(reply->body),
+                                               (void *)(uintptr_t)json_string_value(reply->body),
+                                               MHD_RESPMEM_MUST_COPY);
     char *text = reply->body == NULL ? NULL : json_dumps(reply->body, JSON_INDENT(2));
     size_t len = text == NULL ? 0 : strlen(text);
     if (text != NULL) {
@@ -173,7 +177,9 @@ static void add_headers(struct MHD_Response *response, const struct reply *reply
 {
     char number[24];
     MHD_add_response_header(response, "Content-Type",
-                            reply->is_problem ? "application/problem+json" : "application/json");
+                            reply->is_problem ? "application/problem+json"
+                            : reply->is_text  ? "text/plain; version=0.0.4; charset=utf-8"
+                                              : "application/json");
     MHD_add_response_header(response, "Cache-Control", "no-store");
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (reply->tag[0] != '\0')

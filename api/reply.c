@@ -36,6 +36,12 @@ void reply_json(struct reply *reply, unsigned status, json_t *body)
     reply->is_problem = false;
 }
 
+void reply_text(struct reply *reply, const char *text)
+{
+    reply_json(reply, 200, text != NULL ? json_string(text) : NULL);
+    reply->is_text = !reply->is_problem;
+}
+
 void reply_problem(struct reply *reply, enum problem problem, const char *format, ...)
 {
     const struct problem_info *info = &problems[problem];

@@ -25,6 +25,7 @@ struct reply {
     unsigned status;
     json_t *body; /* owned; NULL: none, or memory ran out */
     bool is_problem;
+    bool is_text;   /* body is a JSON string, sent as plain text */
     bool has_index; /* read from the store: applied_index and tag are set */
     uint64_t applied_index;
     char tag[REPLY_TAG_MAX];     /* entity tag with its quotes; empty: none */
@@ -36,6 +37,8 @@ struct reply {
 
 /* Takes body over. NULL means that memory ran out while it was built: the reply is a problem then. */
 void reply_json(struct reply *reply, unsigned status, json_t *body);
+/* text/plain, as Prometheus reads it. NULL means that memory ran out. */
+void reply_text(struct reply *reply, const char *text);
 void reply_problem(struct reply *reply, enum problem problem, const char *format, ...) PRINTF_LIKE(3, 4);
 /* More members for a problem's or an answer's body; takes value over. */
 void reply_add(struct reply *reply, const char *name, json_t *value);

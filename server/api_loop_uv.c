@@ -234,6 +234,15 @@ static void health_read(void *context, struct api_health *out)
     pthread_mutex_unlock(&server->health_lock);
 }
 
+/* HTTP thread; the counters are atomic. */
+static char *metrics_read(void *context)
+{
+    struct server *server = context;
+    struct api_health health;
+    health_read(context, &health);
+    return metrics_text(core_metrics(server->core), &health);
+}
+
 /* HTTP thread. */
 static uint64_t cluster_time(void *context)
 {
@@ -265,6 +274,7 @@ err_t server_api_open(struct server *server)
                                   .context = server,
                                   .health = health_read,
                                   .cluster = peers_read,
+                                  .metrics = metrics_read,
                                   .now_ms = cluster_time};
     server_health_update(server);
     err_t err = http_server_open(&server->http, &options);

@@ -26,6 +26,11 @@ static inline uint64_t metrics_get(const struct metrics *metrics, enum metric me
     return atomic_load_explicit(&metrics->values[metric], memory_order_relaxed);
 }
 
+/* All of it in the text format of Prometheus (version 0.0.4): counters, then what the server is. The caller
+ * frees; NULL: no memory. */
+struct api_health;
+char *metrics_text(const struct metrics *metrics, const struct api_health *health);
+
 const char *
 metric_name(enum metric metric); /* "PHASE1_STARTED"; NULL for a number outside the table. Static text. */
 const char *metric_help(enum metric metric);

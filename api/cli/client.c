@@ -171,6 +171,27 @@ static enum exit_code perform(struct client *client, const char *url, const char
     return EXIT_DONE;
 }
 
+/* Metrics are text; everything else is JSON. */
+static bool is_text(const struct client *client)
+{
+    const char *type = NULL;
+    return curl_easy_getinfo(client->curl, CURLINFO_CONTENT_TYPE, &type) == CURLE_OK && type != NULL &&
+           strncmp(type, "text/plain", strlen("text/plain")) == 0;
+}
+
+/* {"lines": [...]}, so that they are tamed like everything that is printed. */
+static json_t *lines_of(const char *text, size_t len)
+{
+    json_t *lines = json_array();
+    for (const char *end; len > 0; len -= (size_t)(end - text), text = end) {
+        const char *newline = memchr(text, '\n', len);
+        size_t line_len = newline != NULL ? (size_t)(newline - text) : len;
+        end = text + line_len + (newline != NULL);
+        json_array_append_new(lines, json_stringn(text, line_len));
+    }
+    return json_pack("{s:o}", "lines", lines);
+}
+
 static enum exit_code request(struct client *client, const char *url, const char *send, bool quiet,
                               json_t **out)
 {
@@ -178,7 +199,8 @@ static enum exit_code request(struct client *client, const char *url, const char
     long status = 0;
     enum exit_code code = perform(client, url, send, &body, &status);
     if (code == EXIT_DONE && body.data != NULL)
-        *out = json_loadb(body.data, body.len, JSON_REJECT_DUPLICATES, NULL);
+        *out = is_text(client) ? lines_of(body.data, body.len)
+                               : json_loadb(body.data, body.len, JSON_REJECT_DUPLICATES, NULL);
     free(body.data);
     if (code != EXIT_DONE)
         return code;

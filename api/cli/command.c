@@ -195,6 +195,21 @@ static enum exit_code show_livez(struct ksctl *k, const char *argument)
     return show_health(k, PATH_livez);
 }
 
+static enum exit_code show_metrics(struct ksctl *k, const char *argument)
+{
+    json_t *metrics, *line;
+    size_t i;
+    (void)argument;
+    enum exit_code code = client_get(k->client, PATH_metrics, "", "", "", false, &metrics);
+    if (k->json && metrics != NULL)
+        print_json(k, metrics);
+    else if (code == EXIT_DONE)
+        json_array_foreach(value_at(metrics, "lines"), i, line)
+            fprintf(k->out, "%s\n", json_string_value(line));
+    json_decref(metrics);
+    return code;
+}
+
 static enum exit_code make_rekey(struct ksctl *k, const char *argument)
 {
     json_t *answer;
@@ -222,6 +237,7 @@ static const struct command commands[] = {
     {"show events", show_events, "The event ring"},
     {"show events after SEQ", show_later_events, "Events behind that sequence number"},
     {"show readyz", show_readyz, "May the server serve members; exit code 1 if not"},
+    {"show metrics", show_metrics, "Counters and state as Prometheus reads them"},
     {"show livez", show_livez, "Does the server run; exit code 1 if not"},
     {"rekey GROUP", make_rekey, "Make new keys for the group now and push them"},
 };

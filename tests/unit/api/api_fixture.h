@@ -8,6 +8,14 @@
 
 #include "tests/unit/api/api_client.h"
 
+#define FIXTURE_METRICS "# TYPE quorate_x_total counter\nquorate_x_total 7\n"
+
+static inline char *fixture_metrics(void *context)
+{
+    (void)context;
+    return strdup(FIXTURE_METRICS);
+}
+
 static inline void fixture_health(void *context, struct api_health *out)
 {
     *out = ((struct fixture *)context)->health;
@@ -57,6 +65,7 @@ static inline void fixture_open(struct fixture *f)
                                       .mailbox = f->mailbox,
                                       .context = f,
                                       .health = fixture_health,
+                                      .metrics = fixture_metrics,
                                       .now_ms = fixture_now};
 }
 

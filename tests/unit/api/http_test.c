@@ -27,6 +27,19 @@ static void head_is_get_without_the_body(void **state)
     answer_close(&head);
 }
 
+static void metrics_are_plain_text(void **state)
+{
+    struct answer a = get(*state, "/metrics");
+    assert_int_equal(a.status, 200);
+    assert_non_null(strstr(a.raw, "Content-Type: text/plain; version=0.0.4"));
+    assert_int_equal(a.body_len, strlen(FIXTURE_METRICS));
+    assert_memory_equal(a.body, FIXTURE_METRICS, a.body_len);
+    answer_close(&a);
+    a = get(*state, "/metrics?member=1");
+    assert_int_equal(a.status, 400);
+    answer_close(&a);
+}
+
 static void foreign_hosts_are_refused(void **state)
 {
     static const struct {
@@ -379,6 +392,7 @@ int main(void)
 #define HASTY(name) cmocka_unit_test_setup_teardown(name, setup_hasty_server, teardown_server)
     const struct CMUnitTest tests[] = {
         TEST(head_is_get_without_the_body),
+        TEST(metrics_are_plain_text),
         TEST(foreign_hosts_are_refused),
         TEST(pages_of_other_origins_are_refused),
         TEST(bad_targets_are_refused),

@@ -168,6 +168,14 @@ static void json_is_what_the_api_says(void **state)
     run_close(&run);
 }
 
+static void metrics_are_printed_as_they_came(void **state)
+{
+    struct run run = ksctl(*state, "show metrics");
+    assert_int_equal(run.code, 0);
+    assert_string_equal(run.out, FIXTURE_METRICS);
+    run_close(&run);
+}
+
 static void every_command_of_the_routes_is_understood(void **state)
 {
     static const char *const lines[] = {
@@ -421,6 +429,7 @@ int main(void)
         TEST(words_may_be_shortened_while_they_are_clear),
         TEST(one_group_can_be_asked_for),
         TEST(json_is_what_the_api_says),
+        TEST(metrics_are_printed_as_they_came),
         TEST(every_command_of_the_routes_is_understood),
         TEST(wrong_commands_are_usage_errors),
         TEST(a_refusal_is_one_and_a_dead_server_is_three),
