@@ -24,8 +24,7 @@ netlab_psk > /dev/null
 python3 -B tests/bench/cluster.py machine
 case " $parts " in
 *" commits "*)
-    echo "commits, three servers:"
-    "$NETLAB_BIN/../tests/commit_bench" "$NETLAB_DIR" 6 3 | grep -v '^{'
+    check "commits, three servers" "$NETLAB_BIN/../tests/commit_bench" "$NETLAB_DIR" 6 3
     check "etcd's" python3 -B tests/bench/cluster.py etcd ;;
 esac
 case " $parts " in

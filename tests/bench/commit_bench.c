@@ -97,7 +97,8 @@ static uint32_t percentile(struct samples *s, double p)
 
 /* ---- the floor ---- */
 
-static void run_bare(const char *dir, double seconds, struct samples *into)
+/* The loop turns in between: a leader that is silent for a second is followed by another. */
+static void run_bare(struct bench *b, const char *dir, double seconds, struct samples *into)
 {
     char path[4200];
     static uint8_t data[PEER_LEN];
@@ -106,14 +107,16 @@ static void run_bare(const char *dir, double seconds, struct samples *into)
     if (fd < 0 || posix_fallocate(fd, 0, BARE_FILE) != 0)
         die("cannot make the bare file");
     memset(data, 0x5a, sizeof(data));
-    uint64_t begun = now_us(), end = begun + (uint64_t)(seconds * 1e6);
+    uint64_t end = now_us() + (uint64_t)(seconds * 1e6);
     for (off_t at = 0; now_us() < end && at + (off_t)sizeof(data) < BARE_FILE; at += sizeof(data)) {
         uint64_t before = now_us();
         if (pwrite(fd, data, sizeof(data), at) != sizeof(data) || fdatasync(fd) != 0)
             die("bare write");
-        add_sample(into, now_us() - before);
+        uint64_t took = now_us() - before;
+        add_sample(into, took);
+        into->seconds += (double)took / 1e6;
+        uv_run(&b->loop, UV_RUN_NOWAIT);
     }
-    into->seconds += (double)(now_us() - begun) / 1e6;
     close(fd);
     unlink(path);
 }
@@ -361,7 +364,7 @@ int main(int argc, char **argv)
         uv_run(&b.loop, UV_RUN_ONCE);
     make_group(&b);
     for (int round = 0; round < ROUNDS; round++) {
-        run_bare(dir, seconds / ROUNDS, &bare);
+        run_bare(&b, dir, seconds / ROUNDS, &bare);
         for (size_t i = 0; i < DEPTHS; i++)
             run_cluster(&b, depths[i], seconds / ROUNDS, &runs[i]);
     }
