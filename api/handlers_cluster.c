@@ -187,3 +187,41 @@ void handle_cluster_priority(struct call *call, struct reply *reply)
     reply->mail.number = (uint32_t)number;
     (void)take_node(reply, call->params[0]);
 }
+
+static json_t *cert_json(const struct api_node *n)
+{
+    const struct node_cert *cert = &n->node.cert;
+    char fingerprint[65];
+    bool known = cert->not_after_s != 0;
+    return json_pack("{s:o, s:o, s:b, s:o, s:s, s:o, s:o}", "node_id", view_hex(n->node.id, NODE_ID_LEN, ""),
+                     "address", view_addr(&n->node.address), "self", n->self, "serial",
+                     known ? view_hex(cert->serial, NODE_SERIAL_LEN, "") : json_null(), "fingerprint",
+                     known ? hash_text(cert->fingerprint, fingerprint) : "", "not_before",
+                     view_time(cert->not_before_s * 1000), "not_after", view_time(cert->not_after_s * 1000));
+}
+
+void handle_cluster_certs(struct call *call, struct reply *reply)
+{
+    struct api_cluster cluster = {0};
+    if (handler_refuses_query(call, reply, NULL))
+        return;
+    if (call->options->cluster != NULL)
+        call->options->cluster(call->options->context, &cluster);
+    json_t *certs = json_array();
+    for (size_t i = 0; i < cluster.node_count; i++) {
+        if (json_array_append_new(certs, cert_json(&cluster.nodes[i])) != 0) {
+            json_decref(certs);
+            reply_error(reply, E_NO_MEMORY, "The certificates");
+            return;
+        }
+    }
+    reply_json(reply, 200, json_pack("{s:o}", "certs", certs));
+}
+
+void handle_cluster_renew(struct call *call, struct reply *reply)
+{
+    if (handler_refuses_query(call, reply, NULL))
+        return;
+    defer(reply, MAIL_CERT_RENEW);
+    (void)take_node(reply, call->params[0]);
+}

@@ -21,6 +21,7 @@ enum mailbox_kind {
     MAIL_STEP_DOWN,   /* POST /v1/cluster/step-down */
     MAIL_PRIORITY,    /* POST /v1/cluster/nodes/{node}/priority; number, 0: as configured */
     MAIL_STATE_MARK,  /* POST /v1/cluster/hash */
+    MAIL_CERT_RENEW,  /* POST /v1/cluster/nodes/{node}/renew */
 };
 
 struct mail {

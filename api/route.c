@@ -123,6 +123,8 @@ static json_t *cluster_answer(const struct mail *mail, const struct mail_answer 
     switch (mail->kind) {
     case MAIL_JOIN_TOKEN:
         return json_pack("{s:s}", "token", answer->text);
+    case MAIL_CERT_RENEW:
+        return json_pack("{s:s}", "renewing", mail->group);
     case MAIL_NODE_REMOVE:
         return json_pack("{s:s}", "removed", mail->group);
     case MAIL_PRIORITY:

@@ -200,6 +200,35 @@ int64_t cert_seconds_left(const struct cert *cert, uint64_t now_s)
     return (int64_t)days * 86400 + seconds;
 }
 
+static bool seconds_of(const ASN1_TIME *time, uint64_t *out)
+{
+    ASN1_TIME *zero = ASN1_TIME_set(NULL, 0);
+    int days = 0, seconds = 0;
+    bool good = zero != NULL && ASN1_TIME_diff(&days, &seconds, zero, time) == 1 && days >= 0 && seconds >= 0;
+    ASN1_TIME_free(zero);
+    *out = good ? (uint64_t)days * 86400 + (uint64_t)seconds : 0;
+    return cert_refused(good ? E_OK : E_CORRUPT) == E_OK;
+}
+
+void cert_describe(const struct cert *cert, struct node_cert *out)
+{
+    char serial[CERT_SERIAL_MAX];
+    *out = (struct node_cert){0};
+    if (!seconds_of(X509_get0_notBefore(cert->x509), &out->not_before_s) ||
+        !seconds_of(X509_get0_notAfter(cert->x509), &out->not_after_s)) {
+        *out = (struct node_cert){0};
+        return;
+    }
+    cert_fingerprint(cert, out->fingerprint);
+    cert_serial(cert, serial);
+    size_t len = strlen(serial);
+    for (size_t i = 0; i < len; i++) { /* right-aligned: a serial may begin with zeros */
+        uint8_t digit = (uint8_t)(serial[i] <= '9' ? serial[i] - '0' : serial[i] - 'a' + 10);
+        size_t at = 2 * NODE_SERIAL_LEN - len + i;
+        out->serial[at / 2] |= (uint8_t)(digit << (at % 2 == 0 ? 4 : 0));
+    }
+}
+
 bool cert_has_key(const struct cert *cert, const struct cert_key *key)
 {
     bool same = EVP_PKEY_eq(X509_get0_pubkey(cert->x509), key->pkey) == 1;

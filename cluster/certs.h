@@ -84,5 +84,11 @@ err_t cert_request_check(struct bytes der, struct cert_name *out) MUST_USE;
 err_t cert_issue(const struct cert_key *ca_key, const struct cert *ca, struct bytes request,
                  const struct cert_name *name, const struct rng *rng, uint64_t now_s, unsigned days,
                  struct cert **out) MUST_USE;
+/* The same with a life in seconds. */
+err_t cert_issue_for(const struct cert_key *ca_key, const struct cert *ca, struct bytes request,
+                     const struct cert_name *name, const struct rng *rng, uint64_t now_s, uint64_t life_s,
+                     struct cert **out) MUST_USE;
+/* What the others are told of it; all zeros if its times cannot be read. */
+void cert_describe(const struct cert *cert, struct node_cert *out);
 
 #endif

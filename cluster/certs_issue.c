@@ -68,13 +68,13 @@ struct cert_plan {
     X509 *issuer; /* NULL: itself */
     EVP_PKEY *issuer_key;
     uint64_t now_s;
-    unsigned days;
+    uint64_t life_s;
 };
 
 static bool set_validity(X509 *x509, const struct cert_plan *plan)
 {
     time_t from = plan->now_s > CERT_BACKDATE_S ? (time_t)(plan->now_s - CERT_BACKDATE_S) : 0;
-    time_t until = (time_t)(plan->now_s + (uint64_t)plan->days * 86400);
+    time_t until = (time_t)(plan->now_s + plan->life_s);
     if (ASN1_TIME_set(X509_getm_notBefore(x509), from) == NULL ||
         ASN1_TIME_set(X509_getm_notAfter(x509), until) == NULL)
         return false;
@@ -133,7 +133,7 @@ err_t cert_make_ca(const struct cert_key *key, const uint8_t cluster_id[CLUSTER_
                              .subject_key = key->pkey,
                              .issuer_key = key->pkey,
                              .now_s = now_s,
-                             .days = days};
+                             .life_s = (uint64_t)days * 86400};
     return make(&plan, rng, out);
 }
 
@@ -214,9 +214,9 @@ err_t cert_request_check(struct bytes der, struct cert_name *out)
     return err;
 }
 
-err_t cert_issue(const struct cert_key *ca_key, const struct cert *ca, struct bytes request,
-                 const struct cert_name *name, const struct rng *rng, uint64_t now_s, unsigned days,
-                 struct cert **out)
+err_t cert_issue_for(const struct cert_key *ca_key, const struct cert *ca, struct bytes request,
+                     const struct cert_name *name, const struct rng *rng, uint64_t now_s, uint64_t life_s,
+                     struct cert **out)
 {
     X509_REQ *req = NULL;
     struct cert_name asked, ca_name;
@@ -232,11 +232,18 @@ err_t cert_issue(const struct cert_key *ca_key, const struct cert *ca, struct by
                              .issuer = ca->x509,
                              .issuer_key = ca_key->pkey,
                              .now_s = now_s,
-                             .days = days};
+                             .life_s = life_s};
     if (!cert_name_equal(&asked, name) || memcmp(ca_name.cluster_id, name->cluster_id, CLUSTER_ID_LEN) != 0)
         err = E_BAD_ID;
     else
         err = make(&plan, rng, out);
     X509_REQ_free(req);
     return err;
+}
+
+err_t cert_issue(const struct cert_key *ca_key, const struct cert *ca, struct bytes request,
+                 const struct cert_name *name, const struct rng *rng, uint64_t now_s, unsigned days,
+                 struct cert **out)
+{
+    return cert_issue_for(ca_key, ca, request, name, rng, now_s, (uint64_t)days * 86400, out);
 }

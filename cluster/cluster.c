@@ -305,6 +305,7 @@ void cluster_free(struct cluster *c)
     raft_node_free(c->node);
     ks_state_close(&c->state);
     wrap_key_free(c->wrap);
+    cert_key_free(c->next_key);
     free(c->queue);
     free(c->entry);
     free(c);

@@ -46,6 +46,7 @@ struct cluster_options {
     unsigned dead_ms;      /* silence that ends a primary; 0: COOP_DEAD_MS */
     unsigned mark_ms;      /* 0: STATE_MARK_MS */
     unsigned disk_slow_ms; /* 0: DISK_SLOW_MS */
+    uint64_t cert_life_s;  /* of certificates that this server issues as leader; 0: CERT_NODE_DAYS */
     /* First start only: ask there for a certificate, with this token. */
     struct endpoint join; /* with a family but without a token a first start is refused (E_MISSING) */
     const char *join_token;
@@ -139,6 +140,9 @@ err_t cluster_step_down(struct cluster *cluster, cluster_done_fn done, void *con
  * E_NOT_FOUND; errors of cluster_propose. */
 err_t cluster_priority(struct cluster *cluster, const uint8_t id[NODE_ID_LEN], uint8_t priority,
                        cluster_done_fn done, void *context) MUST_USE;
+/* That server, NULL: this one, is to renew its certificate now; it may take until there is a leader.
+ * E_NOT_FOUND; E_AGAIN: not connected; E_STATE. */
+err_t cluster_cert_renew(struct cluster *cluster, const uint8_t *id) MUST_USE;
 /* Has the states compared now. Errors of cluster_propose. */
 err_t cluster_mark(struct cluster *cluster, cluster_done_fn done, void *context) MUST_USE;
 void cluster_status(const struct cluster *cluster, struct cluster_status *out);

@@ -70,6 +70,26 @@ static void keep_self(struct cluster *c)
     c->self_proposed = cluster_propose(c, &command, on_self, c) == E_OK;
 }
 
+static void on_cert(void *context, const struct apply_result *result)
+{
+    struct cluster *c = context;
+    (void)result; /* looked at again */
+    c->cert_proposed = false;
+}
+
+/* The certificate in its row is the one that it shows. */
+static void keep_cert(struct cluster *c)
+{
+    const struct node_record *row = ks_state_node(&c->state, c->node_id);
+    struct command command = {.type = CMD_NODE_CERT, .time_ms = cluster_now_ms(c)};
+    if (!c->ready || c->cert_proposed || row == NULL || c->own_cert.not_after_s == 0 ||
+        memcmp(row->cert.fingerprint, c->own_cert.fingerprint, NODE_FINGERPRINT_LEN) == 0)
+        return;
+    memcpy(command.u.node_cert.id, c->node_id, NODE_ID_LEN);
+    command.u.node_cert.cert = c->own_cert;
+    c->cert_proposed = cluster_propose(c, &command, on_cert, c) == E_OK;
+}
+
 void cluster_keep_house(struct cluster *c)
 {
     struct command command = {.time_ms = cluster_now_ms(c)};
@@ -80,6 +100,7 @@ void cluster_keep_house(struct cluster *c)
         cluster_clock_lead(&c->clock, cluster_mono_ms(c));
     cluster_time_mark(c);
     keep_self(c);
+    keep_cert(c);
     if (cluster_has_peers(c) && c->transport == NULL && c->state.ca.cert_len != 0 && !c->dead)
         open_transport(c);
     if (c->housekeeping || c->dead || !cluster_leads(c) || c->applied_index < c->ready_index)

@@ -158,6 +158,10 @@ struct cluster {
     uint64_t mark_ms; /* when the leader makes the next one */
     bool diverged;
     uint64_t divergences;
+    struct node_cert own_cert; /* the one that new connections show */
+    struct cert_key *next_key; /* of a request on its way; NULL: none */
+    bool renew_asked, cert_proposed;
+    uint64_t renew_ms; /* no request before */
     bool disk_slow;
     uint64_t disk_slow_since_ms;
     bool installing;
@@ -245,6 +249,15 @@ void cluster_lead_tick(struct cluster *c, uint64_t now_ms);
 void cluster_lead_drop(struct cluster *c, err_t err);
 void cluster_disk_watch(struct cluster *c, uint64_t now_ms); /* is a write to the log overdue? */
 
+/* ---- certificates: cluster_cert.c ---- */
+err_t cluster_open_tls(struct cluster *c, struct transport_tls **out) MUST_USE;
+err_t cluster_issue(struct cluster *c, struct bytes csr, const uint8_t node_id[NODE_ID_LEN], struct cert **ca,
+                    struct cert **out) MUST_USE;
+void cluster_cert_tick(struct cluster *c, uint64_t now_ms);
+void cluster_cert_ask_take(struct cluster *c, const struct peer *from, struct bytes csr);
+void cluster_cert_take(struct cluster *c, const struct peer *from, struct bytes der);
+void cluster_cert_due_take(struct cluster *c);
+
 /* ---- marks ---- */
 unsigned cluster_mark_every_ms(const struct cluster *c);
 void cluster_mark_applied(struct cluster *c);
@@ -280,6 +293,6 @@ void cluster_join_stop(struct cluster_join *join, void (*done)(void *context), v
 err_t cluster_join_ask(const struct endpoint *at, struct bytes request, uint8_t answer[JOIN_ANSWER_MAX],
                        size_t *answer_len, unsigned limit_ms) MUST_USE;
 
-enum peer_message { MSG_RAFT = FRAME_USER, MSG_FORWARD, MSG_HEALTH, MSG_KEY_ASK, MSG_KEY, MSG_LEAD };
+enum peer_message { MSG_RAFT = FRAME_USER, MSG_FORWARD, MSG_HEALTH, MSG_KEY_ASK, MSG_KEY, MSG_LEAD, MSG_CERT_ASK, MSG_CERT, MSG_CERT_DUE };
 
 #endif

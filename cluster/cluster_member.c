@@ -149,8 +149,8 @@ err_t cluster_make_authority(struct cluster *c, struct command *command)
     return err;
 }
 
-static err_t issue(struct cluster *c, struct bytes csr, const uint8_t node_id[NODE_ID_LEN], struct cert **ca,
-                   struct cert **out)
+err_t cluster_issue(struct cluster *c, struct bytes csr, const uint8_t node_id[NODE_ID_LEN], struct cert **ca,
+                    struct cert **out)
 {
     struct cert_name name;
     struct cert_key *key = NULL;
@@ -158,6 +158,7 @@ static err_t issue(struct cluster *c, struct bytes csr, const uint8_t node_id[NO
     size_t len = 0;
     memcpy(name.cluster_id, c->state.cluster.cluster_id, CLUSTER_ID_LEN);
     memcpy(name.node_id, node_id, NODE_ID_LEN);
+    uint64_t life_s = c->options.cert_life_s != 0 ? c->options.cert_life_s : (uint64_t)CERT_NODE_DAYS * 86400;
     *ca = *out = NULL;
     err_t err = ks_ca_open(&c->state, c->wrap, pkcs8, &len);
     if (err == E_OK)
@@ -166,8 +167,8 @@ static err_t issue(struct cluster *c, struct bytes csr, const uint8_t node_id[NO
     if (err == E_OK)
         err = cert_open((struct bytes){c->state.ca.cert, c->state.ca.cert_len}, ca);
     if (err == E_OK)
-        err = cert_issue(key, *ca, csr, &name, c->options.rng, clock_wall_ms(c->options.clock) / 1000,
-                         CERT_NODE_DAYS, out);
+        err = cert_issue_for(key, *ca, csr, &name, c->options.rng, clock_wall_ms(c->options.clock) / 1000,
+                             life_s, out);
     cert_key_free(key);
     return err;
 }
@@ -195,7 +196,7 @@ err_t cluster_make_own_certificate(struct cluster *c)
     if (err == E_OK)
         err = cert_request_make(key, &name, csr, &len);
     if (err == E_OK)
-        err = issue(c, (struct bytes){csr, len}, c->node_id, &ca, &cert);
+        err = cluster_issue(c, (struct bytes){csr, len}, c->node_id, &ca, &cert);
     if (err == E_OK)
         err = store_certificate(c, key, ca, cert);
     cert_key_free(key);
@@ -301,7 +302,7 @@ static err_t grant(const struct joining *j, uint8_t out[JOIN_ANSWER_MAX], size_t
     if (err == E_OK && record == NULL)
         err = E_AUTH;
     if (err == E_OK)
-        err = issue(c, request.csr, request.node_id, &ca, &cert);
+        err = cluster_issue(c, request.csr, request.node_id, &ca, &cert);
     if (err == E_OK) {
         struct join_grant granted = {
             .epoch = 1, .role = record->role, .cert = cert, .ca = ca, .members = members};

@@ -310,6 +310,15 @@ static void on_message(void *context, const uint8_t id[NODE_ID_LEN], uint8_t kin
     case MSG_LEAD:
         cluster_lead_take(c, peer, body);
         break;
+    case MSG_CERT_ASK:
+        cluster_cert_ask_take(c, peer, body);
+        break;
+    case MSG_CERT:
+        cluster_cert_take(c, peer, body);
+        break;
+    case MSG_CERT_DUE:
+        cluster_cert_due_take(c);
+        break;
     default: /* of a newer version */
         return;
     }
@@ -370,32 +379,6 @@ bool cluster_has_certificate(const struct cluster *c)
     return has;
 }
 
-static err_t open_tls(struct cluster *c, struct transport_tls **out)
-{
-    char cert_path[DISK_PATH_MAX], key_path[DISK_PATH_MAX], ca_path[DISK_PATH_MAX];
-    struct cert *cert = NULL, *ca = NULL;
-    struct cert_key *key = NULL;
-    err_t err = disk_path(cert_path, c->data_dir, "cluster.crt");
-    if (err == E_OK)
-        err = disk_path(key_path, c->data_dir, "cluster.key");
-    if (err == E_OK)
-        err = disk_path(ca_path, c->data_dir, "ca.crt");
-    if (err == E_OK)
-        err = cert_load(cert_path, &cert);
-    if (err == E_OK)
-        err = cert_key_load(key_path, &key);
-    if (err == E_OK)
-        err = cert_load(ca_path, &ca);
-    if (err == E_OK) {
-        const struct cert *cas[] = {ca};
-        err = transport_tls_open(out, cert, key, cas, 1, clock_wall_ms(c->options.clock) / 1000);
-    }
-    cert_free(cert);
-    cert_free(ca);
-    cert_key_free(key);
-    return err;
-}
-
 err_t cluster_transport_open(struct cluster *c)
 {
     struct raft_transport_options options = {
@@ -406,7 +389,7 @@ err_t cluster_transport_open(struct cluster *c)
         .rng = c->options.rng,
         .handler = {c, on_up, on_down, on_message, on_snapshot, on_snapshot_sent},
     };
-    err_t err = open_tls(c, &options.tls);
+    err_t err = cluster_open_tls(c, &options.tls);
     if (err == E_OK)
         err = raft_transport_open(&c->transport, &options);
     struct endpoint at = c->options.listen;
@@ -447,4 +430,5 @@ void cluster_peer_tick(struct cluster *c)
     cluster_forward_tick(c, now_ms);
     cluster_lead_tick(c, now_ms);
     cluster_mark_tick(c, now_ms);
+    cluster_cert_tick(c, now_ms);
 }

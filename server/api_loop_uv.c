@@ -94,6 +94,11 @@ static void take_cluster(struct server *server, const struct mail *mail)
         char c = mail->group[i];
         id[i / 2] = (uint8_t)(id[i / 2] << 4 | (c <= '9' ? c - '0' : c - 'a' + 10));
     }
+    if (err == E_OK && mail->kind == MAIL_CERT_RENEW) {
+        free(p); /* nothing is waited for: the server's row tells when it is done */
+        answer(server, mail->id, cluster_cert_renew(server->cluster, id), 0);
+        return;
+    }
     if (err == E_OK)
         err = ask_cluster(server, mail, id, p);
     if (err == E_OK)

@@ -71,6 +71,24 @@ static enum exit_code transfer(struct ksctl *k, const char *argument)
     return post(k, PATH_cluster_transfer, "", body, "Leader is ", "leader", "");
 }
 
+static enum exit_code show_certs(struct ksctl *k, const char *argument)
+{
+    json_t *certs;
+    (void)argument;
+    enum exit_code code = client_get(k->client, PATH_cluster_certs, "", "", "", false, &certs);
+    if (k->json && certs != NULL)
+        print_json(k, certs);
+    else if (code == EXIT_DONE)
+        render_certs(k->out, certs);
+    json_decref(certs);
+    return code;
+}
+
+static enum exit_code renew(struct ksctl *k, const char *argument)
+{
+    return post(k, PATH_cluster_renew, argument, NULL, "Key server ", "renewing", " renews its certificate");
+}
+
 static enum exit_code step_down(struct ksctl *k, const char *argument)
 {
     (void)argument;
@@ -106,6 +124,8 @@ const struct command cluster_commands[] = {
     {"cluster transfer NODE", transfer, "Move Raft leadership to that key server"},
     {"cluster step-down", step_down, "Give the primary's role to the next by priority"},
     {"cluster priority NODE N", set_priority, "Set a priority, 1 to 255; 0: as configured"},
+    {"cluster certs", show_certs, "Certificates of the key servers"},
+    {"cluster certs renew NODE", renew, "Have a key server renew its certificate now"},
     {"cluster check", check, "Have all key servers compare their states now"},
 };
 const size_t cluster_command_count = sizeof(cluster_commands) / sizeof(cluster_commands[0]);

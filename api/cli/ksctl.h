@@ -76,6 +76,7 @@ void render_events(FILE *out, const json_t *events);
 void render_health(FILE *out, const json_t *health);
 void render_cluster(FILE *out, const json_t *cluster);
 void render_coop(FILE *out, const json_t *cluster);
+void render_certs(FILE *out, const json_t *certs);
 void render_coop_detail(FILE *out, const json_t *cluster);
 /* "esp-256-aes esp-sha256-hmac" of "aes256-sha256"; the word itself if it is not known. */
 enum { TRANSFORM_TEXT_MAX = 64 };

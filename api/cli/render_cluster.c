@@ -99,3 +99,21 @@ void render_coop_detail(FILE *out, const json_t *cluster)
         render_detail(out, n, "\t\t", false);
     }
 }
+
+void render_certs(FILE *out, const json_t *certs)
+{
+    size_t i;
+    json_t *c;
+    json_array_foreach(value_at(certs, "certs"), i, c)
+    {
+        fprintf(out, "%sKey server %s at %s%s\n", i > 0 ? "\n" : "", text_at(c, "node_id"),
+                text_at(c, "address"), true_at(c, "self") ? " (this one)" : "");
+        if (!is_there(c, "serial")) {
+            fprintf(out, "  no certificate is known\n");
+            continue;
+        }
+        fprintf(out, "  Serial      : %s\n", text_at(c, "serial"));
+        fprintf(out, "  Valid       : %s to %s\n", text_at(c, "not_before"), text_at(c, "not_after"));
+        fprintf(out, "  Fingerprint : %s\n", text_at(c, "fingerprint"));
+    }
+}

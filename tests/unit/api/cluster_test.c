@@ -5,7 +5,7 @@
 
 #define NODE_A "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"
 
-    struct posted {
+struct posted {
     const struct fixture *f;
     const char *target, *body;
     struct answer answer;
@@ -109,6 +109,17 @@ static void a_priority_is_set(void **state)
     answer_close(&a);
 }
 
+static void a_certificate_is_renewed_on_demand(void **state)
+{
+    struct answer a;
+    struct mail mail =
+        exchange(*state, "/v1/cluster/nodes/" NODE_A "/renew", "", &(struct mail_answer){.index = 5}, &a);
+    assert_int_equal(mail.kind, MAIL_CERT_RENEW);
+    assert_string_equal(mail.group, NODE_A);
+    assert_at_text(&a, "renewing", NODE_A);
+    answer_close(&a);
+}
+
 static void states_are_compared_on_demand(void **state)
 {
     struct answer a;
@@ -164,6 +175,9 @@ static void tell_cluster(void *context, struct api_cluster *out)
                                           .heard_ms = 70,
                                           .applied_index = 41};
         memset(out->nodes[i].node.id, 0xc0 + i, NODE_ID_LEN);
+        if (i == 0)
+            out->nodes[i].node.cert =
+                (struct node_cert){.serial = {0x12}, .fingerprint = {0x34}, .not_after_s = 1700000000};
     }
 }
 
@@ -190,6 +204,16 @@ static void the_cluster_is_told(void **state)
     answer_close(&a);
 }
 
+static void certificates_are_listed(void **state)
+{
+    struct answer a = get(*state, "/v1/cluster/certs");
+    assert_int_equal(a.status, 200);
+    assert_at_text(&a, "certs.0.serial", "12000000000000000000000000000000");
+    assert_at_text(&a, "certs.0.not_after", "2023-11-14T22:13:20.000Z");
+    assert_true(json_is_null(at(&a, "certs.1.serial"))); /* not told yet */
+    answer_close(&a);
+}
+
 int main(void)
 {
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, setup_server, teardown_server)
@@ -198,9 +222,11 @@ int main(void)
         SERVED(leadership_is_moved_to_one_or_to_the_primary),
         SERVED(the_primarys_role_is_given_up),
         SERVED(a_priority_is_set),
+        SERVED(a_certificate_is_renewed_on_demand),
         SERVED(states_are_compared_on_demand),
         SERVED(what_is_malformed_never_reaches_the_loop),
         cmocka_unit_test_setup_teardown(the_cluster_is_told, setup_cluster, teardown_server),
+        cmocka_unit_test_setup_teardown(certificates_are_listed, setup_cluster, teardown_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

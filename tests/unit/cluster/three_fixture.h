@@ -29,7 +29,7 @@ struct three {
     bool late;
     char dir[64];
     uint64_t snapshot_entries;
-    unsigned election_ms, dead_ms, mark_ms, disk_slow_ms; /* 0: calm, or the default */
+    unsigned election_ms, dead_ms, mark_ms, disk_slow_ms, cert_life_s; /* 0: calm, or the default */
     struct ks ks[SERVERS];
 };
 
@@ -130,6 +130,7 @@ static inline err_t ks_open(struct ks *ks, const struct ks *by, const char *toke
             .dead_ms = ks->all->dead_ms != 0 ? ks->all->dead_ms : DEAD_CALM_MS,
             .mark_ms = ks->all->mark_ms,
             .disk_slow_ms = ks->all->disk_slow_ms,
+            .cert_life_s = ks->all->cert_life_s,
             .join_token = token,
         }};
     uv_thread_t thread;
