@@ -193,7 +193,11 @@ static void send_health(struct cluster *c)
     uint8_t buf[HEALTH_LEN];
     struct writer w = writer_over(buf, sizeof(buf));
     write_u8(&w, HEALTH_VERSION);
-    write_u8(&w, (uint8_t)((cluster_is_well(c) ? HEALTH_WELL : 0) | (cluster_leads(c) ? HEALTH_LEADS : 0)));
+    /* A new leader knows what is committed only once the first entry of its own term is: until then its
+     * commit index may be one of before an election, and a follower that trusts it would serve, or push, from
+     * the past. */
+    bool leads = cluster_leads(c) && raft_node_commit(c->node) >= c->ready_index;
+    write_u8(&w, (uint8_t)((cluster_is_well(c) ? HEALTH_WELL : 0) | (leads ? HEALTH_LEADS : 0)));
     write_u64(&w, c->applied_index);
     write_u64(&w, raft_node_commit(c->node));
     write_u64(&w, c->mark.index);
