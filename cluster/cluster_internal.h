@@ -142,6 +142,7 @@ struct cluster {
     size_t peer_count;
     bool peers_stale; /* the node table changed */
     uint64_t health_ms, key_ask_ms, leader_since_ms;
+    bool told_leads; /* in the last sign of life */
     uint64_t armed_ms;
     uint64_t leader_seen; /* whose commit index ready_index was taken from */
     struct forward *forwards[FORWARD_MAX]; /* ring */

@@ -188,16 +188,21 @@ void cluster_send_messages(struct cluster *c, const struct raft_node_update *upd
     }
 }
 
+/* A new leader knows what is committed only once the first entry of its own term is: until then its commit
+ * index may be one of before an election, and a follower that trusts it would serve, or push, from the past.
+ */
+static bool leads_and_knows(const struct cluster *c)
+{
+    return cluster_leads(c) && raft_node_commit(c->node) >= c->ready_index;
+}
+
 static void send_health(struct cluster *c)
 {
     uint8_t buf[HEALTH_LEN];
     struct writer w = writer_over(buf, sizeof(buf));
+    c->told_leads = leads_and_knows(c);
     write_u8(&w, HEALTH_VERSION);
-    /* A new leader knows what is committed only once the first entry of its own term is: until then its
-     * commit index may be one of before an election, and a follower that trusts it would serve, or push, from
-     * the past. */
-    bool leads = cluster_leads(c) && raft_node_commit(c->node) >= c->ready_index;
-    write_u8(&w, (uint8_t)((cluster_is_well(c) ? HEALTH_WELL : 0) | (leads ? HEALTH_LEADS : 0)));
+    write_u8(&w, (uint8_t)((cluster_is_well(c) ? HEALTH_WELL : 0) | (c->told_leads ? HEALTH_LEADS : 0)));
     write_u64(&w, c->applied_index);
     write_u64(&w, raft_node_commit(c->node));
     write_u64(&w, c->mark.index);
@@ -424,7 +429,8 @@ static void ask_key(struct cluster *c, uint64_t now_ms)
 void cluster_peer_tick(struct cluster *c)
 {
     uint64_t now_ms = cluster_mono_ms(c);
-    if (c->transport == NULL || c->dead || c->stopping || now_ms < c->health_ms)
+    if (c->transport == NULL || c->dead || c->stopping ||
+        (now_ms < c->health_ms && c->told_leads == leads_and_knows(c)))
         return;
     c->health_ms = now_ms + HEALTH_MS;
     send_health(c);
