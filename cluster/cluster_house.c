@@ -22,7 +22,7 @@ static bool elect(struct cluster *c, struct command *command)
         return !is_self(c, cluster->primary_id) && raft_node_voters(c->node) == 1;
     }
     struct coop_sign signs[KS_NODE_MAX + 1];
-    size_t count = cluster_signs(c, signs);
+    size_t count = cluster_signs(c, now_ms, signs);
     return coop_elect(&c->state, signs, count, c->leader_since_ms, now_ms, cluster_dead_ms(c),
                       command->u.elect.primary_id);
 }

@@ -16,9 +16,9 @@ enum {
     FORWARD_AGAIN_MS = 400, /* until a command is sent to the leader again */
     KEY_ASK_MS = 500,
     CLOCK_MARK_GAP_MS = 10000, /* between two marks of the clock on disk */
-    BATCH_HEAD = 8,          /* version u8, 0 u8, commands u16, octets of them u32 */
-    SNAPSHOT_TRAILING = 256, /* entries kept behind a snapshot, for peers that are a little late */
-    APPLY_MAX = 512,         /* entries applied in one store transaction */
+    BATCH_HEAD = 8,            /* version u8, 0 u8, commands u16, octets of them u32 */
+    SNAPSHOT_TRAILING = 256,   /* entries kept behind a snapshot, for peers that are a little late */
+    APPLY_MAX = 512,           /* entries applied in one store transaction */
 };
 /* Entries in memory weigh so much: a snapshot is due whatever their number. */
 static const uint64_t snapshot_log_octets = (uint64_t)64 << 20;
@@ -66,7 +66,7 @@ struct peer {
     struct endpoint at;
     bool up;
     uint64_t gone_ms; /* its end of the connection is closed since then; 0: it is not */
-    bool told_lost; /* COOP_KS_UNREACH was written */
+    bool told_lost;   /* COOP_KS_UNREACH was written */
     uint64_t heard_ms, healthy_ms;
     uint64_t answered_ms; /* a Raft message of it came while we led */
     uint64_t applied, commit;
@@ -125,7 +125,7 @@ struct cluster {
     bool started;
     bool ready;
     bool was_ready; /* ever since the start */
-    bool dead; /* after on_fatal */
+    bool dead;      /* after on_fatal */
     bool stopping;
     bool housekeeping; /* CLUSTER_INIT or ELECT of our own is on its way */
     const char *role;
@@ -144,7 +144,7 @@ struct cluster {
     uint64_t health_ms, key_ask_ms, leader_since_ms;
     bool told_leads; /* in the last sign of life */
     uint64_t armed_ms;
-    uint64_t leader_seen; /* whose commit index ready_index was taken from */
+    uint64_t leader_seen;                  /* whose commit index ready_index was taken from */
     struct forward *forwards[FORWARD_MAX]; /* ring */
     size_t forward_head, forward_count;
     uint64_t request; /* the last number given */
@@ -207,7 +207,6 @@ void cluster_finish_stop(struct cluster *c); /* when nothing is on its way any m
 err_t cluster_recover(struct cluster *c) MUST_USE;
 bool cluster_leads(const struct cluster *c);
 
-
 /* ---- peers ---- */
 static inline bool cluster_has_peers(const struct cluster *c)
 {
@@ -226,7 +225,8 @@ bool cluster_peer_fresh(const struct cluster *c, const struct peer *peer);
 void cluster_note_applied(struct cluster *c, const struct command *command, const struct apply_result *result,
                           const struct cluster_record *before);
 err_t cluster_peers_file_read(struct cluster *c) MUST_USE;
-err_t cluster_peers_file_write(struct cluster *c, const struct transport_peer *members, size_t count) MUST_USE;
+err_t cluster_peers_file_write(struct cluster *c, const struct transport_peer *members,
+                               size_t count) MUST_USE;
 err_t cluster_load_state(struct cluster *c) MUST_USE;
 
 /* The clock: from mark, committed time and wall clock; and its mark, written where it is off. */
@@ -242,7 +242,7 @@ bool cluster_in_contact(const struct cluster *c);
 unsigned cluster_dead_ms(const struct cluster *c);
 unsigned cluster_election_ms(const struct cluster *c);
 bool cluster_is_well(const struct cluster *c); /* may be primary */
-size_t cluster_signs(const struct cluster *c, struct coop_sign out[KS_NODE_MAX + 1]);
+size_t cluster_signs(const struct cluster *c, uint64_t now_ms, struct coop_sign out[KS_NODE_MAX + 1]);
 void cluster_peer_gone(struct cluster *c, struct peer *peer); /* its end of the connection was closed */
 void cluster_lead_take(struct cluster *c, const struct peer *from, struct bytes body);
 void cluster_lead_watch(struct cluster *c); /* each turn */
@@ -294,6 +294,16 @@ void cluster_join_stop(struct cluster_join *join, void (*done)(void *context), v
 err_t cluster_join_ask(const struct endpoint *at, struct bytes request, uint8_t answer[JOIN_ANSWER_MAX],
                        size_t *answer_len, unsigned limit_ms) MUST_USE;
 
-enum peer_message { MSG_RAFT = FRAME_USER, MSG_FORWARD, MSG_HEALTH, MSG_KEY_ASK, MSG_KEY, MSG_LEAD, MSG_CERT_ASK, MSG_CERT, MSG_CERT_DUE };
+enum peer_message {
+    MSG_RAFT = FRAME_USER,
+    MSG_FORWARD,
+    MSG_HEALTH,
+    MSG_KEY_ASK,
+    MSG_KEY,
+    MSG_LEAD,
+    MSG_CERT_ASK,
+    MSG_CERT,
+    MSG_CERT_DUE
+};
 
 #endif

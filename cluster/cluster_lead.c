@@ -37,9 +37,8 @@ bool cluster_is_well(const struct cluster *c)
 
 /* ---- what this server knows of all ---- */
 
-size_t cluster_signs(const struct cluster *c, struct coop_sign out[KS_NODE_MAX + 1])
+size_t cluster_signs(const struct cluster *c, uint64_t now_ms, struct coop_sign out[KS_NODE_MAX + 1])
 {
-    uint64_t now_ms = cluster_mono_ms(c);
     size_t count = 1;
     unsigned limit_ms = 2 * cluster_election_ms(c);
     if (limit_ms < 4 * HEALTH_MS)
@@ -245,9 +244,10 @@ err_t cluster_step_down(struct cluster *c, cluster_done_fn done, void *context)
 {
     struct coop_sign signs[KS_NODE_MAX + 1];
     struct command command = {.type = CMD_ELECT, .time_ms = cluster_now_ms(c)};
-    size_t count = cluster_signs(c, signs);
+    uint64_t now_ms = cluster_mono_ms(c);
+    size_t count = cluster_signs(c, now_ms, signs);
     command.u.elect.epoch = c->state.cluster.coop_epoch + 1;
-    if (!c->ready || !coop_next(&c->state, signs, count, cluster_mono_ms(c), cluster_dead_ms(c),
+    if (!c->ready || !coop_next(&c->state, signs, count, now_ms, cluster_dead_ms(c),
                                 c->state.cluster.primary_id, command.u.elect.primary_id))
         return E_STATE;
     return cluster_propose(c, &command, done, context);

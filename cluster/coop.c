@@ -20,9 +20,16 @@ static const struct coop_sign *sign_of(const struct coop_sign *signs, size_t cou
     return NULL;
 }
 
+/* Zero for what was heard after now was read: never a wrap into ages. */
+static uint64_t age_ms(uint64_t now_ms, uint64_t then_ms)
+{
+    return now_ms > then_ms ? now_ms - then_ms : 0;
+}
+
 static bool is_live(const struct coop_sign *sign, uint64_t now_ms, uint64_t dead_ms)
 {
-    return sign != NULL && sign->connected && sign->healthy_ms != 0 && now_ms - sign->healthy_ms < dead_ms;
+    return sign != NULL && sign->connected && sign->healthy_ms != 0 &&
+           age_ms(now_ms, sign->healthy_ms) < dead_ms;
 }
 
 static const struct node_record *best_live(const struct ks_state *state, const struct coop_sign *signs,
@@ -52,10 +59,10 @@ bool coop_next(const struct ks_state *state, const struct coop_sign *signs, size
 
 static bool is_dead(const struct coop_sign *sign, uint64_t since_ms, uint64_t now_ms, uint64_t dead_ms)
 {
-    if (sign != NULL && sign->gone_ms != 0 && now_ms - sign->gone_ms >= COOP_GONE_MS)
+    if (sign != NULL && sign->gone_ms != 0 && age_ms(now_ms, sign->gone_ms) >= COOP_GONE_MS)
         return true;
     uint64_t heard = sign != NULL && sign->healthy_ms != 0 ? sign->healthy_ms : since_ms;
-    return now_ms - heard >= (sign != NULL && sign->limit_ms != 0 ? sign->limit_ms : dead_ms);
+    return age_ms(now_ms, heard) >= (sign != NULL && sign->limit_ms != 0 ? sign->limit_ms : dead_ms);
 }
 
 bool coop_elect(const struct ks_state *state, const struct coop_sign *signs, size_t count, uint64_t since_ms,

@@ -104,6 +104,14 @@ static void a_leader_that_was_voted_out_has_less_time(void **state)
     assert_int_equal(elected(&w, 1, 10600), 2);
 }
 
+static void a_sign_heard_after_the_clock_was_read_is_no_death(void **state)
+{
+    (void)state;
+    struct world w = world();
+    w.signs[0].healthy_ms = 10001;
+    assert_int_equal(elected(&w, 1, 10000), 0);
+}
+
 static void the_next_one_is_the_best_of_the_others(void **state)
 {
     (void)state;
@@ -147,6 +155,7 @@ int main(void)
         cmocka_unit_test(a_removed_primary_is_followed_at_once),
         cmocka_unit_test(one_whose_process_is_gone_is_followed_before_it_is_silent),
         cmocka_unit_test(a_leader_that_was_voted_out_has_less_time),
+        cmocka_unit_test(a_sign_heard_after_the_clock_was_read_is_no_death),
         cmocka_unit_test(the_next_one_is_the_best_of_the_others),
         cmocka_unit_test(witnesses_and_standbys_are_never_primary),
         cmocka_unit_test(nobody_is_elected_when_nobody_is_well),
