@@ -32,6 +32,7 @@ struct raft_node {
     struct raft_node_message *messages;
     size_t message_cap;
     size_t message_count;
+    int refused; /* type of the message of an older term that is being answered; 0: none */
 };
 
 err_t raft_node_err(int rc);

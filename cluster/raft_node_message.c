@@ -7,11 +7,14 @@
 /* version u8 | type u8 | libraft's version of the type u8 | term u64 | fields of the type */
 enum { WIRE_VERSION = 1, APPEND_ENTRY_HEAD = 8 + 1 + 4, SMALL_MAX = 128 };
 
-static void encode_result(struct writer *w, const struct raft_append_entries_result *m)
+/* Of its answer to a message of an older term libraft leaves fields as they were on the stack:
+ * last_log_index, and of a snapshot's rejected too. They are no peer's business, and a leader that took them
+ * at their word dropped the answer. */
+static void encode_result(struct writer *w, const struct raft_append_entries_result *m, int refused)
 {
     write_u64(w, m->term);
-    write_u64(w, m->rejected);
-    write_u64(w, m->last_log_index);
+    write_u64(w, refused == RAFT_INSTALL_SNAPSHOT ? 0 : m->rejected);
+    write_u64(w, refused != 0 ? 0 : m->last_log_index);
     write_u16(w, m->features);
     write_u16(w, m->capacity);
 }
@@ -96,7 +99,7 @@ static void encode_fields(struct writer *w, const struct raft_node *node, const 
         encode_append(w, node, &m->append_entries, n);
         return;
     case RAFT_APPEND_ENTRIES_RESULT:
-        encode_result(w, &m->append_entries_result);
+        encode_result(w, &m->append_entries_result, node->refused);
         return;
     case RAFT_REQUEST_VOTE:
         encode_vote(w, &m->request_vote);

@@ -39,6 +39,15 @@ static bool contradicts(const struct raft_node *node, const struct raft_install_
     return m->last_index <= node->raft.commit_index && ours != NULL && ours->term != m->last_term;
 }
 
+/* Messages of leaders alone; the answers to others have no such gaps. */
+static int refused_by_term(const struct raft_node *node, const struct raft_message *m)
+{
+    raft_term now = raft_current_term(&node->raft);
+    bool append = m->type == RAFT_APPEND_ENTRIES && m->append_entries.term < now;
+    bool install = m->type == RAFT_INSTALL_SNAPSHOT && m->install_snapshot.term < now;
+    return append || install ? (int)m->type : 0;
+}
+
 err_t raft_node_receive(struct raft_node *node, uint64_t now_ms, uint64_t from, struct bytes body,
                         struct bytes snapshot, struct raft_node_update *update)
 {
@@ -71,7 +80,9 @@ err_t raft_node_receive(struct raft_node *node, uint64_t now_ms, uint64_t from, 
         cut_append(node, &message.append_entries);
         cap_commit(node, &message.append_entries);
     }
+    node->refused = refused_by_term(node, &message);
     err = raft_node_step(node, now_ms, &event, update);
+    node->refused = 0;
     raft_free(entries); /* the array; libraft or take_entries had the batch */
     return err;
 }

@@ -223,6 +223,47 @@ static void an_append_that_ends_before_the_commit_index_does_not_lower_it(void *
     assert_int_equal(raft_node_commit(t->nodes[1]), commit);
 }
 
+/* What a callee finds on its stack that sets nothing there. */
+static __attribute__((noinline)) void soil_stack(void)
+{
+    volatile uint8_t dirt[4096];
+    for (size_t i = 0; i < sizeof(dirt); i++)
+        dirt[i] = 0xa5;
+}
+
+/* libraft leaves last_log_index of this answer as it was on the stack. */
+static void a_leader_of_an_older_term_is_told_the_term_and_nothing_of_our_memory(void **state)
+{
+    struct trio *t = *state;
+    struct raft_node_update u;
+    uint8_t buf[128];
+    make_leader(t, 0);
+    submit(t, 0, 1);
+    deliver_all(t);
+    uint64_t old = raft_node_term(t->nodes[0]);
+    make_leader(t, 2);
+    deliver_all(t);
+    struct writer w = writer_over(buf, sizeof(buf));
+    write_u8(&w, 1); /* version, append, libraft's version */
+    write_u8(&w, 1);
+    write_u8(&w, 0);
+    write_u64(&w, old);
+    write_u64(&w, 2); /* the entry before */
+    write_u64(&w, 1);
+    write_u64(&w, 1); /* commit index */
+    write_u32(&w, 0);
+    soil_stack();
+    assert_ok(raft_node_receive(t->nodes[1], t->now_ms, t->ids[0], writer_bytes(&w), (struct bytes){0}, &u));
+    assert_int_equal(u.message_count, 1);
+    struct reader r = reader_over(u.messages[0].body);
+    (void)read_u8(&r);
+    assert_int_equal(read_u8(&r), 2); /* the result of an append */
+    (void)read_u8(&r);
+    assert_int_equal(read_u64(&r), raft_node_term(t->nodes[2]));
+    assert_int_equal(read_u64(&r), 2); /* rejected */
+    assert_int_equal(read_u64(&r), 0); /* last_log_index */
+}
+
 static void a_malformed_message_changes_nothing(void **state)
 {
     struct trio *t = *state;
@@ -324,6 +365,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_server_that_fell_behind_is_given_a_snapshot, setup, teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_is_taken_only_of_what_is_applied_and_new, setup, teardown),
         cmocka_unit_test_setup_teardown(a_late_copy_of_the_first_append_does_no_harm, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_leader_of_an_older_term_is_told_the_term_and_nothing_of_our_memory,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(an_append_that_ends_before_the_commit_index_does_not_lower_it, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_malformed_message_changes_nothing, setup, teardown),
