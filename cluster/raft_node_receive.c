@@ -69,6 +69,12 @@ err_t raft_node_receive(struct raft_node *node, uint64_t now_ms, uint64_t from, 
         raft_node_drop_messages(node);
         return E_OK;
     }
+    if (message.type == RAFT_REQUEST_VOTE_RESULT && node->raft.state != RAFT_CANDIDATE) {
+        /* Too late. libraft looks at it as a candidate before it looks whether it is one: what a follower
+         * keeps in the same place, a piece of an address, decided whether the term changed. */
+        raft_node_drop_messages(node);
+        return E_OK;
+    }
     bool append = message.type == RAFT_APPEND_ENTRIES;
     struct raft_entry *entries = append ? message.append_entries.entries : NULL;
     struct raft_event event = {.type = RAFT_RECEIVE, .receive.message = &message};

@@ -264,6 +264,33 @@ static void a_leader_of_an_older_term_is_told_the_term_and_nothing_of_our_memory
     assert_int_equal(read_u64(&r), 0); /* last_log_index */
 }
 
+/* libraft reads what it keeps as a candidate there, which a follower is not. */
+static void an_answer_to_an_election_that_is_over_changes_nothing(void **state)
+{
+    struct trio *t = *state;
+    struct raft_node_update u;
+    make_leader(t, 0);
+    deliver_all(t);
+    uint64_t term = raft_node_term(t->nodes[1]);
+    for (uint8_t pre = 0; pre < 2; pre++) {
+        uint8_t buf[64];
+        struct writer w = writer_over(buf, sizeof(buf));
+        write_u8(&w, 1); /* version, result of a vote, libraft's version */
+        write_u8(&w, 4);
+        write_u8(&w, 2);
+        write_u64(&w, term + 1);
+        write_u8(&w, 0); /* not granted */
+        write_u8(&w, pre);
+        write_u16(&w, 0);
+        write_u16(&w, 0);
+        assert_ok(
+            raft_node_receive(t->nodes[1], t->now_ms, t->ids[2], writer_bytes(&w), (struct bytes){0}, &u));
+        assert_int_equal(raft_node_term(t->nodes[1]), term);
+        assert_false(u.term_changed);
+        assert_int_equal(raft_node_leader(t->nodes[1]), t->ids[0]);
+    }
+}
+
 static void a_malformed_message_changes_nothing(void **state)
 {
     struct trio *t = *state;
@@ -364,6 +391,8 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_server_that_fell_behind_is_given_a_snapshot, setup, teardown),
         cmocka_unit_test_setup_teardown(a_snapshot_is_taken_only_of_what_is_applied_and_new, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_answer_to_an_election_that_is_over_changes_nothing, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_late_copy_of_the_first_append_does_no_harm, setup, teardown),
         cmocka_unit_test_setup_teardown(a_leader_of_an_older_term_is_told_the_term_and_nothing_of_our_memory,
                                         setup, teardown),
