@@ -1,7 +1,10 @@
 #include "tests/lib/test.h"
 
 #include <ctype.h>
+#include <fcntl.h>
+#include <ftw.h>
 #include <string.h>
+#include <unistd.h>
 
 static int nibble(char c)
 {
@@ -27,4 +30,17 @@ struct bytes hex(const char *text, uint8_t *out, size_t cap)
         text += 2;
     }
     return (struct bytes){out, len};
+}
+
+static int remove_one(const char *path, const struct stat *info, int type, struct FTW *where)
+{
+    (void)info;
+    (void)where;
+    return unlinkat(AT_FDCWD, path, type == FTW_DP ? AT_REMOVEDIR : 0);
+}
+
+int test_remove_tree(const char *dir)
+{
+    enum { OPEN_DIRECTORIES = 8 };
+    return nftw(dir, remove_one, OPEN_DIRECTORIES, FTW_DEPTH | FTW_PHYS);
 }

@@ -34,6 +34,9 @@ struct bytes hex(const char *text, uint8_t *out, size_t cap);
             assert_memory_equal(g_.data, w_.data, w_.len);                                  \
     } while (0)
 
+/* A directory with all that is in it; no program is started for it. Returns 0, or -1 with errno. */
+int test_remove_tree(const char *dir);
+
 /* Allocation failures by countdown: the n-th allocation from now fails (0 = the next), then all work
  * again; -1 switches it off. heap_fault_hit tells whether the failure happened. Loop n = 0, 1, 2 ...
  * until it was not hit to run every failure of an operation. */

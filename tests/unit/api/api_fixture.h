@@ -4,7 +4,6 @@
 #define TESTS_UNIT_API_FIXTURE_H
 
 #include <errno.h>
-#include <ftw.h>
 
 #include "tests/unit/api/api_client.h"
 
@@ -69,19 +68,13 @@ static inline void fixture_open(struct fixture *f)
                                       .now_ms = fixture_now};
 }
 
-static inline int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *walk)
-{
-    (void)info, (void)kind, (void)walk;
-    return remove(path);
-}
-
 static inline void fixture_close(struct fixture *f)
 {
     http_server_free(f->server);
     mailbox_free(f->mailbox);
     event_ring_free(f->ring);
     store_close(f->store);
-    nftw(f->dir, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    test_remove_tree(f->dir);
 }
 
 static inline int setup_server(void **state)

@@ -3,7 +3,6 @@
  * the same directory itself and compares. The seed is printed; crash_test SEED runs it again (the moments
  * still depend on the machine). */
 #include <errno.h>
-#include <ftw.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -392,14 +391,6 @@ static void inspect(struct known *k)
     assert_int_equal(uv_loop_close(&i.loop), 0);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static void whatever_was_acknowledged_survives_sigkill(void **state)
 {
     (void)state;
@@ -415,7 +406,7 @@ static void whatever_was_acknowledged_survives_sigkill(void **state)
     printf("%d kills, %llu acknowledged, %u rekeys\n", ROUNDS, (unsigned long long)known.acked,
            known.last_seq);
     assert_true(known.acked > ROUNDS);
-    nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    test_remove_tree(dir);
 }
 
 int main(int argc, char **argv)

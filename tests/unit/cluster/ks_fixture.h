@@ -3,7 +3,6 @@
 #ifndef TESTS_UNIT_CLUSTER_KS_FIXTURE_H
 #define TESTS_UNIT_CLUSTER_KS_FIXTURE_H
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -219,20 +218,12 @@ static inline int ks_setup_group(void **state)
     return set_group(ks, &config) == E_OK && rekey(ks, 1, REKEY_INITIAL) == E_OK ? 0 : -1;
 }
 
-static inline int ks_remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static inline int ks_teardown(void **state)
 {
     struct ks *ks = *state;
     ks_state_close(&ks->state);
     store_close(ks->store);
-    nftw(ks->dir, ks_remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    test_remove_tree(ks->dir);
     free(ks);
     return 0;
 }

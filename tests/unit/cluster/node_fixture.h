@@ -3,7 +3,6 @@
 #define TESTS_UNIT_CLUSTER_NODE_FIXTURE_H
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,14 +62,6 @@ static inline void on_deadline(uv_timer_t *timer)
 {
     struct node *n = timer->data;
     n->failed = true;
-}
-
-static inline int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
 }
 
 static inline err_t node_open(struct node *n)
@@ -141,7 +132,7 @@ static inline int setup(void **state)
 static inline int teardown(void **state)
 {
     struct node *n = *state;
-    nftw(n->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    test_remove_tree(n->dir);
     free(n);
     return 0;
 }

@@ -1,6 +1,5 @@
 #include "cluster/node_key.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +10,6 @@
 
 static char dir[64];
 static char file[96];
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
 
 static int setup(void **state)
 {
@@ -33,7 +24,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    test_remove_tree(dir);
     return 0;
 }
 

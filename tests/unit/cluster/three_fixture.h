@@ -315,7 +315,7 @@ static inline int three_teardown(void **state)
     uv_close((uv_handle_t *)&t->deadline, NULL);
     uv_run(&t->loop, UV_RUN_DEFAULT);
     uv_loop_close(&t->loop);
-    nftw(t->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    test_remove_tree(t->dir);
     free(t);
     return 0;
 }

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,14 +114,6 @@ static inline void append_one(struct fixture *f, uint64_t index, uint64_t term, 
     assert_ok(wal_append(f->wal, &f->batch));
 }
 
-static inline int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
 static inline int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f));
@@ -138,7 +129,7 @@ static inline int teardown(void **state)
     struct fixture *f = *state;
     wal_close(f->wal);
     wal_batch_close(&f->batch);
-    nftw(f->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    test_remove_tree(f->dir);
     free(f);
     return 0;
 }

@@ -1,7 +1,6 @@
 /* server_test.c - the whole daemon but main(): libuv loop, UDP socket, pool and the real cluster in a
  * directory of its own, with a member on loopback. */
 #include <fcntl.h>
-#include <ftw.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -254,18 +253,11 @@ static int setup(void **state)
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *where)
-{
-    (void)info;
-    (void)where;
-    return unlinkat(AT_FDCWD, path, type == FTW_DP ? AT_REMOVEDIR : 0);
-}
-
 /* No shell: by now this process is in the daemon's sandbox, which starts no programs. */
 static int teardown(void **state)
 {
     (void)state;
-    return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    return test_remove_tree(dir);
 }
 
 static void a_member_registers_is_rekeyed_and_survives_a_restart(void **state)

@@ -1,7 +1,6 @@
 #include "storage/store.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,14 +11,6 @@
 struct disk_dir {
     char path[64];
 };
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void)st;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
 
 static int setup(void **state)
 {
@@ -32,7 +23,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct disk_dir *d = *state;
-    nftw(d->path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    test_remove_tree(d->path);
     free(d);
     return 0;
 }
