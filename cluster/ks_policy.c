@@ -5,12 +5,7 @@
 
 uint32_t ks_left_s(uint64_t end_ms, uint64_t now_ms)
 {
-    /* To the nearest second: a push leaves some milliseconds after its key's turn, and a whole second less of
-     * a short life would make members come again just before the next push. A key with less than one left is
-     * told one. */
-    uint64_t left_ms = end_ms > now_ms ? end_ms - now_ms : 0, left = (left_ms + 500) / 1000;
-    if (left == 0 && left_ms != 0)
-        left = 1;
+    uint64_t left = end_ms > now_ms ? (end_ms - now_ms) / 1000 : 0;
     return left == 0 ? 1 : (uint32_t)left;
 }
 

@@ -98,6 +98,12 @@ static err_t make_tek(const struct draw *d, struct rekey_draft *draft, bool spli
     record->created_ms = created_ms;
     if (ahead != NULL && (err = ks_tek_open(d->state, d->group, record, d->wrap, d->now_ms, tek)) != E_OK)
         return err;
+    /* A push leaves some milliseconds after its key's turn. All members hear it alike, so the second that has
+     * begun counts: without it those of short lives would come again just before the next push. Who registers
+     * is told whole seconds only, so that nobody sends on a key after the others gave it up. */
+    uint64_t end_ms = tek_end_ms(record);
+    if (ahead != NULL && end_ms > d->now_ms)
+        tek->lifetime_s = (uint32_t)((end_ms - d->now_ms + 999) / 1000);
     draft->command.has_tek = true;
     draft->policy.tek_count = 1;
     return E_OK;

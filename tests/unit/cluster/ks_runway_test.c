@@ -90,6 +90,24 @@ static void a_rekey_on_time_takes_the_first_key_from_its_start(void **state)
     assert_int_equal(blue(ks)->runway[0].spi, second);
 }
 
+static void a_push_a_moment_after_the_turn_tells_the_whole_life_and_a_registration_whole_seconds(void **state)
+{
+    struct ks *ks = *state;
+    struct rekey_due due = {.group_id = 1, .kind = REKEY_TEK};
+    struct rekey_draft *draft;
+    struct group_policy policy;
+    struct command c;
+    uint64_t now_ms = start_ms + STEP_MS + 57;
+    assert_ok(rekey_draft_make(&ks->state, &due, &ks->wrap, &ks->rng, now_ms, &draft));
+    assert_int_equal(draft->policy.teks[0].lifetime_s, LIFE_S);
+    rekey_draft_free(draft);
+    assert_ok(push_at(ks, now_ms, REKEY_TEK, false, &c));
+    told(ks, group_of(ks, 1), CONTACT_WHOLE, now_ms, &policy);
+    assert_int_equal(policy.tek_count, 2);
+    assert_int_equal(policy.teks[1].lifetime_s, LIFE_S - 1);
+    group_policy_close(&policy);
+}
+
 /* The minority is the group as it was when contact was lost; the majority goes on. */
 static void both_sides_of_a_split_roll_to_the_same_keys(void **state)
 {
@@ -319,6 +337,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_RUNWAY(keys_ahead_are_committed_wrapped_and_under_spis_of_their_own),
         WITH_RUNWAY(a_rekey_on_time_takes_the_first_key_from_its_start),
+        WITH_RUNWAY(a_push_a_moment_after_the_turn_tells_the_whole_life_and_a_registration_whole_seconds),
         WITH_RUNWAY(both_sides_of_a_split_roll_to_the_same_keys),
         WITH_RUNWAY(nobody_but_the_minority_is_told_a_key_ahead),
         WITH_RUNWAY(in_a_split_the_new_key_takes_over_just_before_the_end_of_the_old_one),
