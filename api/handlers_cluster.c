@@ -47,25 +47,33 @@ static json_t *cluster_json(const struct api_cluster *c, json_t *nodes)
                      nodes);
 }
 
-void handle_cluster(struct call *call, struct reply *reply)
+/* The cluster now, and what 'one' says of each of its nodes. NULL: it was refused. */
+static json_t *list_nodes(struct call *call, struct reply *reply, json_t *(*one)(const struct api_node *n),
+                          struct api_cluster *cluster)
 {
-    struct api_cluster cluster = {0};
+    *cluster = (struct api_cluster){0};
     if (handler_refuses_query(call, reply, NULL))
-        return;
+        return NULL;
     if (call->options->cluster != NULL)
-        call->options->cluster(call->options->context, &cluster);
-    json_t *nodes = json_array();
-    for (size_t i = 0; i < cluster.node_count && nodes != NULL; i++) {
-        if (json_array_append_new(nodes, node_json(&cluster.nodes[i])) != 0) {
-            json_decref(nodes);
-            nodes = NULL;
+        call->options->cluster(call->options->context, cluster);
+    json_t *list = json_array();
+    for (size_t i = 0; i < cluster->node_count && list != NULL; i++) {
+        if (json_array_append_new(list, one(&cluster->nodes[i])) != 0) {
+            json_decref(list);
+            list = NULL;
         }
     }
-    if (nodes == NULL) {
+    if (list == NULL)
         reply_error(reply, E_NO_MEMORY, "The cluster");
-        return;
-    }
-    reply_json(reply, 200, cluster_json(&cluster, nodes));
+    return list;
+}
+
+void handle_cluster(struct call *call, struct reply *reply)
+{
+    struct api_cluster cluster;
+    json_t *nodes = list_nodes(call, reply, node_json, &cluster);
+    if (nodes != NULL)
+        reply_json(reply, 200, cluster_json(&cluster, nodes));
 }
 
 static void defer(struct reply *reply, enum mailbox_kind kind)
@@ -100,7 +108,6 @@ static json_t *read_body(struct call *call, struct reply *reply, const char *nam
 
 void handle_cluster_token(struct call *call, struct reply *reply)
 {
-    static const char *const words[] = {"voter", "witness", "standby"};
     if (handler_refuses_query(call, reply, NULL))
         return;
     json_t *body = read_body(call, reply, "role");
@@ -108,9 +115,9 @@ void handle_cluster_token(struct call *call, struct reply *reply)
         return;
     const json_t *role = json_object_get(body, "role");
     uint32_t number = role == NULL ? NODE_VOTER : 0;
-    for (uint32_t i = 0; i < ARRAY_LEN(words) && json_is_string(role); i++) {
-        if (strcmp(json_string_value(role), words[i]) == 0)
-            number = NODE_VOTER + i;
+    for (uint32_t i = NODE_VOTER; i <= NODE_STANDBY && json_is_string(role); i++) {
+        if (strcmp(json_string_value(role), role_word((enum node_role)i)) == 0)
+            number = i;
     }
     json_decref(body);
     if (number == 0) {
@@ -202,20 +209,10 @@ static json_t *cert_json(const struct api_node *n)
 
 void handle_cluster_certs(struct call *call, struct reply *reply)
 {
-    struct api_cluster cluster = {0};
-    if (handler_refuses_query(call, reply, NULL))
-        return;
-    if (call->options->cluster != NULL)
-        call->options->cluster(call->options->context, &cluster);
-    json_t *certs = json_array();
-    for (size_t i = 0; i < cluster.node_count; i++) {
-        if (json_array_append_new(certs, cert_json(&cluster.nodes[i])) != 0) {
-            json_decref(certs);
-            reply_error(reply, E_NO_MEMORY, "The certificates");
-            return;
-        }
-    }
-    reply_json(reply, 200, json_pack("{s:o}", "certs", certs));
+    struct api_cluster cluster;
+    json_t *certs = list_nodes(call, reply, cert_json, &cluster);
+    if (certs != NULL)
+        reply_json(reply, 200, json_pack("{s:o}", "certs", certs));
 }
 
 void handle_cluster_renew(struct call *call, struct reply *reply)

@@ -4,34 +4,34 @@
 
 #include "api/cli/ksctl.h"
 
-static enum exit_code show_cluster(struct ksctl *k, void (*render)(FILE *out, const json_t *cluster))
+static enum exit_code show(struct ksctl *k, enum path path, void (*render)(FILE *out, const json_t *answer))
 {
-    json_t *cluster;
-    enum exit_code code = client_get(k->client, PATH_cluster, "", "", "", false, &cluster);
-    if (k->json && cluster != NULL)
-        print_json(k, cluster);
+    json_t *answer;
+    enum exit_code code = client_get(k->client, path, "", "", "", false, &answer);
+    if (k->json && answer != NULL)
+        print_json(k, answer);
     else if (code == EXIT_DONE)
-        render(k->out, cluster);
-    json_decref(cluster);
+        render(k->out, answer);
+    json_decref(answer);
     return code;
 }
 
 static enum exit_code cluster_status(struct ksctl *k, const char *argument)
 {
     (void)argument;
-    return show_cluster(k, render_cluster);
+    return show(k, PATH_cluster, render_cluster);
 }
 
 static enum exit_code show_coop(struct ksctl *k, const char *argument)
 {
     (void)argument;
-    return show_cluster(k, render_coop);
+    return show(k, PATH_cluster, render_coop);
 }
 
 static enum exit_code show_coop_detail(struct ksctl *k, const char *argument)
 {
     (void)argument;
-    return show_cluster(k, render_coop_detail);
+    return show(k, PATH_cluster, render_coop_detail);
 }
 
 /* Posts body (taken over) and says text, in which %s is that member of the answer. */
@@ -73,15 +73,8 @@ static enum exit_code transfer(struct ksctl *k, const char *argument)
 
 static enum exit_code show_certs(struct ksctl *k, const char *argument)
 {
-    json_t *certs;
     (void)argument;
-    enum exit_code code = client_get(k->client, PATH_cluster_certs, "", "", "", false, &certs);
-    if (k->json && certs != NULL)
-        print_json(k, certs);
-    else if (code == EXIT_DONE)
-        render_certs(k->out, certs);
-    json_decref(certs);
-    return code;
+    return show(k, PATH_cluster_certs, render_certs);
 }
 
 static enum exit_code renew(struct ksctl *k, const char *argument)

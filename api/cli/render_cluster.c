@@ -32,41 +32,21 @@ void render_cluster(FILE *out, const json_t *cluster)
     }
 }
 
-static void render_one(FILE *out, const json_t *n, bool local)
-{
-    fprintf(out, "\t%s KS Address: %s\n", local ? "Local" : "Peer", text_at(n, "address"));
-    fprintf(out, "\t%s KS Priority: %lld\n", local ? "Local" : "Peer", (long long)number_at(n, "priority"));
-    fprintf(out, "\t%s KS Role: %s , %s KS Status: %s\n", local ? "Local" : "Peer",
-            true_at(n, "primary") ? "Primary" : "Secondary", local ? "Local" : "Peer",
-            true_at(n, "connected") ? "Alive" : "Dead");
-}
+typedef void (*render_server_fn)(FILE *out, const json_t *server, bool local);
 
 /* The labels of routers, where they are true here. */
-void render_coop(FILE *out, const json_t *cluster)
-{
-    size_t i;
-    json_t *n;
-    unsigned session = 0;
-    fprintf(out, "Crypto Gdoi Key Server COOP information\n");
-    json_array_foreach(value_at(cluster, "nodes"), i, n)
-    {
-        if (true_at(n, "self"))
-            render_one(out, n, true);
-    }
-    fprintf(out, "\tCOOP epoch: %lld\n", (long long)number_at(cluster, "coop_epoch"));
-    fprintf(out, "\tPeer Sessions:\n");
-    json_array_foreach(value_at(cluster, "nodes"), i, n)
-    {
-        if (true_at(n, "self"))
-            continue;
-        fprintf(out, "\tSession %u:\n", ++session);
-        render_one(out, n, false);
-    }
-}
-
-static void render_detail(FILE *out, const json_t *n, const char *indent, bool local)
+static void render_one(FILE *out, const json_t *n, bool local)
 {
     const char *who = local ? "Local" : "Peer";
+    fprintf(out, "\t%s KS Address: %s\n", who, text_at(n, "address"));
+    fprintf(out, "\t%s KS Priority: %lld\n", who, (long long)number_at(n, "priority"));
+    fprintf(out, "\t%s KS Role: %s , %s KS Status: %s\n", who,
+            true_at(n, "primary") ? "Primary" : "Secondary", who, true_at(n, "connected") ? "Alive" : "Dead");
+}
+
+static void render_detail(FILE *out, const json_t *n, bool local)
+{
+    const char *who = local ? "Local" : "Peer", *indent = local ? "\t" : "\t\t";
     fprintf(out, "%s%s Address: %s\n", indent, who, text_at(n, "address"));
     fprintf(out, "%s%s Priority: %lld\n", indent, who, (long long)number_at(n, "priority"));
     fprintf(out, "%s%s KS Role: %s , %s KS Status: %s\n", indent, who,
@@ -79,7 +59,8 @@ static void render_detail(FILE *out, const json_t *n, const char *indent, bool l
         fprintf(out, "%sHeard: %lld ms ago\n", indent, (long long)number_at(n, "heard_ms"));
 }
 
-void render_coop_detail(FILE *out, const json_t *cluster)
+/* This server, then a session for each of the others. */
+static void render_sessions(FILE *out, const json_t *cluster, render_server_fn render)
 {
     size_t i;
     json_t *n;
@@ -88,7 +69,7 @@ void render_coop_detail(FILE *out, const json_t *cluster)
     json_array_foreach(value_at(cluster, "nodes"), i, n)
     {
         if (true_at(n, "self"))
-            render_detail(out, n, "\t", true);
+            render(out, n, true);
     }
     fprintf(out, "\tCOOP epoch: %lld\n\tPeer Sessions:\n", (long long)number_at(cluster, "coop_epoch"));
     json_array_foreach(value_at(cluster, "nodes"), i, n)
@@ -96,8 +77,18 @@ void render_coop_detail(FILE *out, const json_t *cluster)
         if (true_at(n, "self"))
             continue;
         fprintf(out, "\tSession %u:\n", ++session);
-        render_detail(out, n, "\t\t", false);
+        render(out, n, false);
     }
+}
+
+void render_coop(FILE *out, const json_t *cluster)
+{
+    render_sessions(out, cluster, render_one);
+}
+
+void render_coop_detail(FILE *out, const json_t *cluster)
+{
+    render_sessions(out, cluster, render_detail);
 }
 
 void render_certs(FILE *out, const json_t *certs)
