@@ -45,6 +45,8 @@ check "hosts answer each other" netlab_in h1 ping -q -c 5 -i 0.1 -W 3 192.168.14
 netlab_capture esp wan gm1
 check "and under capture" netlab_in h1 ping -q -c 3 -i 0.1 -W 3 192.168.14.10
 sent_us=$(value_us)
+captured() { [ "$(netlab_count "$NETLAB_DIR/esp.pcap" "")" -ge 1 ]; }
+check "the capture has one" netlab_wait 5 captured # the kernel hands packets over in blocks
 netlab_stop esp INT
 before=$(decapsulated)
 inject
