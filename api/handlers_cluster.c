@@ -3,6 +3,7 @@
 
 #include "api/handlers.h"
 #include "api/view.h"
+#include "base/hex.h"
 
 static const char *role_word(enum node_role role)
 {
@@ -21,30 +22,19 @@ static json_t *node_json(const struct api_node *n)
                      (json_int_t)n->applied_index);
 }
 
-static const char *hash_text(const uint8_t hash[32], char out[65])
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < 32; i++) {
-        out[2 * i] = digits[hash[i] >> 4];
-        out[2 * i + 1] = digits[hash[i] & 15];
-    }
-    out[64] = '\0';
-    return out;
-}
-
 /* Takes nodes over. */
 static json_t *cluster_json(const struct api_cluster *c, json_t *nodes)
 {
     char state[65], mark[65];
-    json_t *marked = json_pack("{s:s, s:I, s:b, s:I}", "hash", hash_text(c->mark_hash, mark), "index",
+    json_t *marked = json_pack("{s:s, s:I, s:b, s:I}", "hash", hex_text(mark, c->mark_hash, 32), "index",
                                (json_int_t)c->mark_index, "diverged", (int)c->diverged, "differences",
                                (json_int_t)c->divergences);
     return json_pack("{s:o, s:I, s:I, s:I, s:s, s:I, s:o, s:b, s:I, s:o}", "cluster_id",
                      view_hex(c->cluster_id, CLUSTER_ID_LEN, ""), "coop_epoch", (json_int_t)c->coop_epoch,
                      "term", (json_int_t)c->term, "voters", (json_int_t)c->voters, "state_hash",
-                     hash_text(c->state_hash, state), "hash_index", (json_int_t)c->hash_index, "mark", marked,
-                     "disk_slow", (int)c->disk_slow, "join_refused", (json_int_t)c->join_refused, "nodes",
-                     nodes);
+                     hex_text(state, c->state_hash, 32), "hash_index", (json_int_t)c->hash_index, "mark",
+                     marked, "disk_slow", (int)c->disk_slow, "join_refused", (json_int_t)c->join_refused,
+                     "nodes", nodes);
 }
 
 /* The cluster now, and what 'one' says of each of its nodes. NULL: it was refused. */
@@ -203,7 +193,7 @@ static json_t *cert_json(const struct api_node *n)
     return json_pack("{s:o, s:o, s:b, s:o, s:s, s:o, s:o}", "node_id", view_hex(n->node.id, NODE_ID_LEN, ""),
                      "address", view_addr(&n->node.address), "self", n->self, "serial",
                      known ? view_hex(cert->serial, NODE_SERIAL_LEN, "") : json_null(), "fingerprint",
-                     known ? hash_text(cert->fingerprint, fingerprint) : "", "not_before",
+                     known ? hex_text(fingerprint, cert->fingerprint, 32) : "", "not_before",
                      view_time(cert->not_before_s * 1000), "not_after", view_time(cert->not_after_s * 1000));
 }
 

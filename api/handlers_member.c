@@ -5,6 +5,7 @@
 
 #include "api/handlers.h"
 #include "api/lookup.h"
+#include "base/hex.h"
 
 enum { PAGE_DEFAULT = 100, PAGE_MAX = 1000, CURSOR_MAX = 2 * ROW_KEY_MAX + 1 };
 
@@ -23,9 +24,7 @@ struct page {
 static void cursor_text(const struct row_key *key, char out[CURSOR_MAX])
 {
     size_t head = group_row_key(0).len;
-    out[0] = '\0';
-    for (size_t i = head; i < key->len; i++)
-        snprintf(out + 2 * (i - head), 3, "%02x", key->data[i]);
+    (void)hex_text(out, key->data + head, key->len > head ? (size_t)key->len - head : 0);
 }
 
 static bool parse_cursor(const char *text, uint32_t group_id, struct row_key *out)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "cluster/certs_internal.h"
 
 static const char uri_scheme[] = "quorate:";
@@ -28,16 +29,6 @@ bool cert_name_equal(const struct cert_name *a, const struct cert_name *b)
            memcmp(a->node_id, b->node_id, NODE_ID_LEN) == 0;
 }
 
-static char *put_hex(char *at, const uint8_t *raw, size_t len)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < len; i++) {
-        *at++ = digits[raw[i] >> 4];
-        *at++ = digits[raw[i] & 15];
-    }
-    return at;
-}
-
 /* Lower case only: a name has one spelling. */
 static bool get_hex(uint8_t *out, const uint8_t *text, size_t len)
 {
@@ -57,9 +48,9 @@ static bool get_hex(uint8_t *out, const uint8_t *text, size_t len)
 const char *cert_uri_format(const struct cert_name *name, char out[CERT_URI_MAX])
 {
     memcpy(out, uri_scheme, URI_SCHEME_LEN);
-    char *at = put_hex(out + URI_SCHEME_LEN, name->cluster_id, CLUSTER_ID_LEN);
+    char *at = hex_put(out + URI_SCHEME_LEN, name->cluster_id, CLUSTER_ID_LEN);
     *at++ = ':';
-    at = put_hex(at, name->node_id, NODE_ID_LEN);
+    at = hex_put(at, name->node_id, NODE_ID_LEN);
     *at = '\0';
     return out;
 }
@@ -171,7 +162,7 @@ const char *cert_serial(const struct cert *cert, char out[CERT_SERIAL_MAX])
     int len = ASN1_STRING_length(serial);
     if (len > CERT_SERIAL_LEN)
         len = CERT_SERIAL_LEN; /* another's certificate; RFC 5280 4.1.2.2 allows 20 */
-    *put_hex(out, ASN1_STRING_get0_data(serial), (size_t)len) = '\0';
+    *hex_put(out, ASN1_STRING_get0_data(serial), (size_t)len) = '\0';
     return out;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/event.h"
+#include "base/hex.h"
 #include "cluster/cluster_internal.h"
 
 enum { RENEW_AGAIN_MS = 5000 /* after a request that nothing came of */ };
@@ -138,11 +139,10 @@ static err_t request(struct cluster *c)
         cert_free(cert);
         return err;
     }
-    for (size_t i = 0; i < c->peer_count; i++) {
-        if (c->peers[i].raft_id == raft_node_leader(c->node) && c->peers[i].up)
-            return raft_transport_send(c->transport, c->peers[i].id, MSG_CERT_ASK, (struct bytes){csr, len});
-    }
-    return E_NO_QUORUM;
+    const struct peer *leader = cluster_peer_by_raft(c, raft_node_leader(c->node));
+    return leader != NULL && leader->up
+               ? raft_transport_send(c->transport, leader->id, MSG_CERT_ASK, (struct bytes){csr, len})
+               : E_NO_QUORUM;
 }
 
 static bool is_due(const struct cluster *c)
@@ -171,11 +171,8 @@ void cluster_cert_ask_take(struct cluster *c, const struct peer *from, struct by
     if (!cluster_leads(c) || !c->ready || ks_state_node(&c->state, from->id) == NULL)
         return; /* it asks again, whoever leads then */
     err_t err = cluster_issue(c, csr, from->id, &ca, &cert);
-    if (err == E_OK && raft_transport_send(c->transport, from->id, MSG_CERT, cert_der(cert)) == E_OK) {
-        for (size_t i = 0; i < NODE_ID_LEN; i++)
-            snprintf(node + 2 * i, 3, "%02x", from->id[i]);
-        event(CERT_ISSUED, cert_serial(cert, serial), node);
-    }
+    if (err == E_OK && raft_transport_send(c->transport, from->id, MSG_CERT, cert_der(cert)) == E_OK)
+        event(CERT_ISSUED, cert_serial(cert, serial), hex_text(node, from->id, NODE_ID_LEN));
     cert_free(ca);
     cert_free(cert);
 }

@@ -34,11 +34,7 @@ static void end(struct forward *f, const struct apply_result *result)
 
 static void send_one(struct cluster *c, struct forward *f, uint64_t now_ms)
 {
-    struct peer *leader = NULL;
-    for (size_t i = 0; i < c->peer_count; i++) {
-        if (c->peers[i].raft_id == raft_node_leader(c->node))
-            leader = &c->peers[i];
-    }
+    const struct peer *leader = cluster_peer_by_raft(c, raft_node_leader(c->node));
     if (leader == NULL || !leader->up)
         return;
     uint8_t *buf = malloc(8 + f->len);

@@ -133,11 +133,7 @@ void cluster_keep_house(struct cluster *c)
 
 static const struct peer *leader_peer(const struct cluster *c)
 {
-    for (size_t i = 0; i < c->peer_count; i++) {
-        if (c->peers[i].raft_id == raft_node_leader(c->node))
-            return &c->peers[i];
-    }
-    return NULL;
+    return cluster_peer_by_raft(c, raft_node_leader(c->node));
 }
 
 /* Is the leader's word fresh? libraft's leader steps down when it has not heard a majority for one election

@@ -220,6 +220,7 @@ void cluster_send_messages(struct cluster *c, const struct raft_node_update *upd
 void cluster_install_start(struct cluster *c); /* if one waits and the disk is free */
 void cluster_peer_tick(struct cluster *c);     /* signs of life, forwards, elections */
 struct peer *cluster_peer(struct cluster *c, const uint8_t id[NODE_ID_LEN]);
+const struct peer *cluster_peer_by_raft(const struct cluster *c, uint64_t raft_id);
 bool cluster_peer_fresh(const struct cluster *c, const struct peer *peer);
 /* Applied here: events, peers. */
 void cluster_note_applied(struct cluster *c, const struct command *command, const struct apply_result *result,

@@ -57,15 +57,6 @@ size_t cluster_signs(const struct cluster *c, uint64_t now_ms, struct coop_sign 
     return count;
 }
 
-static struct peer *peer_by_raft(struct cluster *c, uint64_t raft_id)
-{
-    for (size_t i = 0; i < c->peer_count; i++) {
-        if (c->peers[i].raft_id == raft_id)
-            return &c->peers[i];
-    }
-    return NULL;
-}
-
 /* ---- a leader that is gone ---- */
 
 /* Key servers before witnesses, then as the primary's role is given: whoever leads next is to be primary too.
@@ -137,8 +128,8 @@ static void hand_over(struct cluster *c, const struct peer *to, bool hold)
 /* Does the operator's hand-over, or asks the leader for it. */
 static void push_handover(struct cluster *c)
 {
-    const struct peer *to = peer_by_raft(c, c->handover.to);
-    const struct peer *leader = peer_by_raft(c, raft_node_leader(c->node));
+    const struct peer *to = cluster_peer_by_raft(c, c->handover.to);
+    const struct peer *leader = cluster_peer_by_raft(c, raft_node_leader(c->node));
     if (cluster_leads(c) && to != NULL)
         hand_over(c, to, true);
     else if (leader != NULL)

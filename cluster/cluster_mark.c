@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/event.h"
+#include "base/hex.h"
 #include "cluster/cluster_internal.h"
 
 static bool same(const struct state_mark *a, const struct state_mark *b)
@@ -14,26 +15,16 @@ static bool same(const struct state_mark *a, const struct state_mark *b)
     return a->index == b->index && memcmp(a->hash, b->hash, sizeof(a->hash)) == 0;
 }
 
-static const char *hex8(const uint8_t *data, char out[17])
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < 8; i++) {
-        out[2 * i] = digits[data[i] >> 4];
-        out[2 * i + 1] = digits[data[i] & 15];
-    }
-    out[16] = '\0';
-    return out;
-}
-
 static void tell(struct cluster *c, struct peer *peer)
 {
-    char node[17], theirs[17], ours[17];
+    enum { SHOWN_LEN = 8 };
+    char node[2 * SHOWN_LEN + 1], theirs[2 * SHOWN_LEN + 1], ours[2 * SHOWN_LEN + 1];
     if (peer->mark_told == c->mark.index)
         return;
     peer->mark_told = c->mark.index;
     c->divergences++;
-    event(STATE_DIVERGED, hex8(peer->id, node), (unsigned long long)c->mark.index,
-          hex8(peer->mark.hash, theirs), hex8(c->mark.hash, ours));
+    event(STATE_DIVERGED, hex_text(node, peer->id, SHOWN_LEN), (unsigned long long)c->mark.index,
+          hex_text(theirs, peer->mark.hash, SHOWN_LEN), hex_text(ours, c->mark.hash, SHOWN_LEN));
 }
 
 void cluster_mark_compare(struct cluster *c)

@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "base/event.h"
+#include "base/hex.h"
 #include "cluster/cluster_internal.h"
 
 enum {
     CAUGHT_UP = 64,        /* entries behind that a new voter may be */
+    SHOWN_LEN = 8,         /* octets of an id in an event */
     JOIN_NOTICE_MS = 1000, /* between two events of refused requests */
 };
 
@@ -207,24 +209,13 @@ err_t cluster_make_own_certificate(struct cluster *c)
 
 /* ---- tokens and join requests, on a member ---- */
 
-static const char *hex_id(const uint8_t *id, char out[17])
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < 8; i++) {
-        out[2 * i] = digits[id[i] >> 4];
-        out[2 * i + 1] = digits[id[i] & 15];
-    }
-    out[16] = '\0';
-    return out;
-}
-
 err_t cluster_token_make(struct cluster *c, enum join_role role, char out[JOIN_TOKEN_TEXT_MAX],
                          cluster_done_fn done, void *context)
 {
     struct command command = {.type = CMD_JOIN_TOKEN_SET, .time_ms = cluster_now_ms(c)};
     struct join_token token = {0};
     struct cert *ca = NULL;
-    char text[17];
+    char text[2 * SHOWN_LEN + 1];
     if (!c->ready || c->state.ca.cert_len == 0)
         return E_STATE;
     err_t err = cert_open((struct bytes){c->state.ca.cert, c->state.ca.cert_len}, &ca);
@@ -237,7 +228,7 @@ err_t cluster_token_make(struct cluster *c, enum join_role role, char out[JOIN_T
         err = cluster_propose(c, &command, done, context);
     if (err == E_OK) {
         join_token_format(&token, out);
-        event(JOIN_TOKEN_MADE, hex_id(command.u.join_token_set.token.id, text),
+        event(JOIN_TOKEN_MADE, hex_text(text, command.u.join_token_set.token.id, SHOWN_LEN),
               role == JOIN_VOTER     ? "voter"
               : role == JOIN_WITNESS ? "witness"
                                      : "standby",
@@ -296,7 +287,7 @@ static err_t grant(const struct joining *j, uint8_t out[JOIN_ANSWER_MAX], size_t
     struct join_request request;
     struct transport_peer members[KS_NODE_MAX];
     struct cert *ca = NULL, *cert = NULL;
-    char serial[CERT_SERIAL_MAX], id[17], token[17];
+    char serial[CERT_SERIAL_MAX], id[2 * SHOWN_LEN + 1], token[2 * SHOWN_LEN + 1];
     err_t err = join_request_decode(&request, (struct bytes){j->request, j->len});
     const struct join_record *record = err == E_OK ? ks_state_token(&c->state, request.token_id) : NULL;
     if (err == E_OK && record == NULL)
@@ -310,8 +301,8 @@ static err_t grant(const struct joining *j, uint8_t out[JOIN_ANSWER_MAX], size_t
         err = join_answer_make(&request, record, c->wrap, &granted, out, len);
     }
     if (err == E_OK)
-        event(JOIN_GRANTED, hex_id(request.node_id, id), request.host, cert_serial(cert, serial),
-              hex_id(request.token_id, token));
+        event(JOIN_GRANTED, hex_text(id, request.node_id, SHOWN_LEN), request.host, cert_serial(cert, serial),
+              hex_text(token, request.token_id, SHOWN_LEN));
     cert_free(ca);
     cert_free(cert);
     return err;

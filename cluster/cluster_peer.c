@@ -126,7 +126,7 @@ void cluster_peers_refresh(struct cluster *c)
 
 /* ---- what is sent ---- */
 
-static const struct peer *peer_by_raft(const struct cluster *c, uint64_t raft_id)
+const struct peer *cluster_peer_by_raft(const struct cluster *c, uint64_t raft_id)
 {
     for (size_t i = 0; i < c->peer_count; i++) {
         if (c->peers[i].raft_id == raft_id)
@@ -178,7 +178,7 @@ void cluster_send_messages(struct cluster *c, const struct raft_node_update *upd
 {
     for (size_t i = 0; i < update->message_count && c->transport != NULL; i++) {
         const struct raft_node_message *message = &update->messages[i];
-        const struct peer *peer = peer_by_raft(c, message->to);
+        const struct peer *peer = cluster_peer_by_raft(c, message->to);
         if (peer == NULL || !peer->up)
             continue;
         if (message->with_snapshot)

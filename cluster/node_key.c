@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/hex.h"
 #include "proto/crypto/cipher.h"
 
 static const uint8_t data_key_magic[8] = {'Q', 'R', 'T', 'D', 'K', 'E', 'Y', '1'};
@@ -43,16 +44,11 @@ static err_t hex_parse(struct bytes text, uint8_t *out, size_t len)
     return E_OK;
 }
 
-static struct bytes hex_format(struct bytes raw, char out[HEX_FILE_MAX])
+static struct bytes hex_line(struct bytes raw, char out[HEX_FILE_MAX])
 {
-    static const char digits[] = "0123456789abcdef";
-    size_t len = 0;
-    for (size_t i = 0; i < raw.len; i++) {
-        out[len++] = digits[raw.data[i] >> 4];
-        out[len++] = digits[raw.data[i] & 15];
-    }
-    out[len++] = '\n';
-    return (struct bytes){(uint8_t *)out, len};
+    char *end = hex_put(out, raw.data, raw.len);
+    *end++ = '\n';
+    return (struct bytes){(uint8_t *)out, (size_t)(end - out)};
 }
 
 err_t node_id_open(const char *dir, const struct disk *disk, const struct rng *rng, bool first,
@@ -71,9 +67,8 @@ err_t node_id_open(const char *dir, const struct disk *disk, const struct rng *r
         return err == E_LIMIT ? E_CORRUPT : err;
     err = rng_fill(rng, out, NODE_ID_LEN);
     out[0] |= 0x80; /* never zero in the part that Raft knows it by */
-    return err == E_OK
-               ? disk_replace(disk, dir, "node.id", hex_format((struct bytes){out, NODE_ID_LEN}, text))
-               : err;
+    return err == E_OK ? disk_replace(disk, dir, "node.id", hex_line((struct bytes){out, NODE_ID_LEN}, text))
+                       : err;
 }
 
 /* The directory and the name of a path; "." when it has no slash. */
@@ -97,7 +92,7 @@ static err_t node_key_make(const char *file, const struct disk *disk, const stru
     if (err == E_OK)
         err = rng_fill(rng, out->data, out->len);
     if (err == E_OK)
-        err = disk_replace(disk, dir, name, hex_format(secret_view(out), text));
+        err = disk_replace(disk, dir, name, hex_line(secret_view(out), text));
     secret_wipe(text, sizeof(text));
     return err;
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/hex.h"
 #include "gm-agent/status.h"
 #include "gm-agent/status_eli.h"
 
@@ -49,10 +50,8 @@ static json_t *kek(const struct status_view *view)
     char spi[2 * KEK_SPI_LEN + 1];
     if (!listen->active)
         return json_null();
-    for (size_t i = 0; i < KEK_SPI_LEN; i++)
-        snprintf(spi + 2 * i, 3, "%02x", listen->member.kek.spi[i]);
-    return json_pack("{s:s, s:I, s:I, s:b, s:b}", "spi", spi, "remaining_s",
-                     (json_int_t)status_left_s(listen->expires_ms, view->now_ms), "seq",
+    return json_pack("{s:s, s:I, s:I, s:b, s:b}", "spi", hex_text(spi, listen->member.kek.spi, KEK_SPI_LEN),
+                     "remaining_s", (json_int_t)status_left_s(listen->expires_ms, view->now_ms), "seq",
                      (json_int_t)listen->member.last_seq, "multicast",
                      view->agent->transport == REKEY_TRANSPORT_MULTICAST, "ack_requested",
                      listen->member.kek.ack != KEK_ACK_NONE);

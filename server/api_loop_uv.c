@@ -5,6 +5,7 @@
 #include <string.h>
 #include <systemd/sd-daemon.h>
 
+#include "base/hex.h"
 #include "server/loop_uv_parts.h"
 
 /* ---- mailbox ---- */
@@ -38,12 +39,6 @@ struct proposed {
     char text[MAIL_TEXT_MAX];
 };
 
-static void hex_of(const uint8_t id[NODE_ID_LEN], char out[MAIL_TEXT_MAX])
-{
-    for (size_t i = 0; i < NODE_ID_LEN; i++)
-        snprintf(out + 2 * i, 3, "%02x", id[i]);
-}
-
 static void on_proposed(void *context, const struct apply_result *result)
 {
     struct proposed *p = context;
@@ -53,7 +48,7 @@ static void on_proposed(void *context, const struct apply_result *result)
     struct mail_answer out = {.err = result->err, .index = status.applied_index, .seq = cluster->coop_epoch};
     memcpy(out.text, p->text, sizeof(out.text));
     if (p->kind == MAIL_STEP_DOWN)
-        hex_of(cluster->primary_id, out.text);
+        (void)hex_text(out.text, cluster->primary_id, NODE_ID_LEN);
     if (p->kind == MAIL_TRANSFER)
         snprintf(out.text, sizeof(out.text), "%016llx", (unsigned long long)status.leader);
     if (p->server->mailbox != NULL)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/http_server.h"
+#include "base/hex.h"
 
 static const struct {
     const char *name;
@@ -49,13 +50,11 @@ static void put_gauge(FILE *out, const char *name, const char *help, double valu
 static void put_state(FILE *out, const struct api_health *health)
 {
     char node[NODE_TEXT_MAX];
-    for (size_t i = 0; i < NODE_ID_LEN; i++)
-        snprintf(node + 2 * i, 3, "%02x", health->node_id[i]);
     fprintf(
         out,
         "# HELP quorate_build_info Version and node of this key server.\n# TYPE quorate_build_info gauge\n"
         "quorate_build_info{version=\"%s\",node=\"%s\"} 1\n",
-        QUORATE_VERSION, node);
+        QUORATE_VERSION, hex_text(node, health->node_id, NODE_ID_LEN));
     put_gauge(out, "start_time_seconds", "when this server started, wall clock",
               (double)health->started_ms / 1000.0);
     put_gauge(out, "live", "does the loop run", health->live);
