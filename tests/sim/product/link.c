@@ -76,8 +76,11 @@ static void on_tell(struct sim *sim, void *arg, bool live)
     struct sim_link *link = link_of(sim, t->to->index, t->about);
     struct sim_pipe *pipe = pipe_from(sim, t->to->index, t->about);
     struct sim_server *about = &sim->servers[t->about];
-    bool now = t->up && link->up && link->conn == t->conn;
-    if (live && t->to->transport != NULL && pipe->told != now && (now || !t->up || !link->up)) {
+    /* The end of an older connection, told late to a server that was paused, says nothing about this one:
+     * nobody dials before both ends know of the end. */
+    bool current = link->conn == t->conn;
+    bool now = t->up && link->up;
+    if (live && current && t->to->transport != NULL && pipe->told != now && (now || !t->up || !link->up)) {
         struct transport_handler *h = &t->to->transport->handler;
         pipe->told = now;
         sim_trace(sim, "server %d: connection to %d %s", t->to->index, t->about, now ? "up" : "down");
