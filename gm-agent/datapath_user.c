@@ -254,24 +254,17 @@ static err_t set_mtu(struct user_datapath *dp)
     return err;
 }
 
-/* Closed: everything is led here, and goes no further. In halves, because the kernel takes a rule without an
- * address, when it is to be deleted, for any rule at all. */
-#define HALF(high)                                                                                           \
-    {                                                                                                        \
-        .addr = {.family = AF_INET, .bytes = {(high) ? 0x80 : 0}}, .bits = 1                                 \
-    }
-static const struct selector halves[] = {{.src = HALF(0), .dst = HALF(0)},
-                                         {.src = HALF(0), .dst = HALF(1)},
-                                         {.src = HALF(1), .dst = HALF(0)},
-                                         {.src = HALF(1), .dst = HALF(1)}};
+/* Closed: everything is led here, and goes no further. */
+static const struct selector everything = {.src = {.addr = {.family = AF_INET}},
+                                           .dst = {.addr = {.family = AF_INET}}};
 
 static err_t user_apply(struct datapath *datapath, const struct datapath_state *state, const char **why)
 {
     struct user_datapath *dp = (struct user_datapath *)datapath;
     struct datapath_state steered = *state;
     if (state->closed) {
-        steered.selectors = halves;
-        steered.selector_count = ARRAY_LEN(halves);
+        steered.selectors = &everything;
+        steered.selector_count = 1;
     }
     *why = NULL;
     snprintf(dp->group, sizeof(dp->group), "%s", state->group != NULL ? state->group : "");

@@ -16,13 +16,41 @@ uint32_t steer_first_table(const char *tun)
     return 0x47000000u | (hash & 0x00fffffcu);
 }
 
-static void add(struct route_rule out[STEER_RULE_MAX], size_t *count, const struct route_rule *rule)
+struct rule_list {
+    struct route_rule *rules; /* STEER_RULE_MAX */
+    size_t count;
+};
+
+static void add(struct rule_list *list, const struct route_rule *rule)
 {
-    for (size_t i = 0; i < *count; i++)
-        if (route_rule_equal(&out[i], rule))
+    for (size_t i = 0; i < list->count; i++)
+        if (route_rule_equal(&list->rules[i], rule))
             return;
-    if (*count < STEER_RULE_MAX)
-        out[(*count)++] = *rule;
+    if (list->count < STEER_RULE_MAX)
+        list->rules[list->count++] = *rule;
+}
+
+/* The prefix, or the two halves of all addresses. Returns how many. */
+static size_t halves_of(const struct prefix *prefix, struct prefix out[2])
+{
+    out[0] = out[1] = *prefix;
+    if (prefix->bits != 0)
+        return 1;
+    out[0] = (struct prefix){.addr = {.family = AF_INET}, .bits = 1};
+    out[1] = (struct prefix){.addr = {.family = AF_INET, .bytes = {0x80}}, .bits = 1};
+    return 2;
+}
+
+static void add_halves(struct rule_list *list, struct route_rule rule)
+{
+    struct prefix src[2], dst[2];
+    size_t srcs = halves_of(&rule.src, src), dsts = halves_of(&rule.dst, dst);
+    for (size_t i = 0; i < srcs; i++)
+        for (size_t k = 0; k < dsts; k++) {
+            rule.src = src[i];
+            rule.dst = dst[k];
+            add(list, &rule);
+        }
 }
 
 /* Ports are not matched here: a rule would miss the fragments behind the first. The packet path decides them.
@@ -34,28 +62,33 @@ static struct route_rule rule_for(const struct selector *selector, const char *i
     return rule;
 }
 
+static uint32_t priority_of(uint32_t priority, const struct selector *selector)
+{
+    return selector->protocol != 0 ? priority + STEER_PROTOCOL_STEP : priority;
+}
+
 size_t steer_rules(const struct gm_datapath_config *config, uint32_t tables,
                    const struct datapath_state *state, struct route_rule out[STEER_RULE_MAX])
 {
-    size_t count = 0;
+    struct rule_list list = {.rules = out};
     for (size_t i = 0; i < state->selector_count; i++) {
         const struct selector *selector = &state->selectors[i];
         struct route_rule rule = rule_for(selector, config->wan);
-        rule.priority = STEER_PRIORITY_GUARD;
+        rule.priority = priority_of(STEER_PRIORITY_GUARD, selector);
         rule.table = tables + STEER_TABLE_GUARD;
-        add(out, &count, &rule);
+        add_halves(&list, rule);
         rule.priority = STEER_PRIORITY_IN;
         rule.table = tables + STEER_TABLE_IN;
         rule.ip_protocol = IP_PROTOCOL_ESP;
-        add(out, &count, &rule);
+        add_halves(&list, rule);
         for (size_t k = 0; k < config->lan_count; k++) {
             rule = rule_for(selector, config->lan[k]);
-            rule.priority = STEER_PRIORITY_OUT;
+            rule.priority = priority_of(STEER_PRIORITY_OUT, selector);
             rule.table = tables + STEER_TABLE_OUT;
-            add(out, &count, &rule);
+            add_halves(&list, rule);
         }
     }
-    return count;
+    return list.count;
 }
 
 static err_t clear_all(struct steer *steer)

@@ -4,7 +4,10 @@
  *   guard  WAN, the rest of the selector          -> guard TUN: clear packets that must not pass
  *   out    each LAN device, the selector          -> TUN: to be encrypted; but not what goes to a network
  * that a LAN device is directly in (from one LAN to the other), which never crosses the WAN Decrypted packets
- * come in on the TUN and match none of them; so does all that the machine itself sends. */
+ * come in on the TUN and match none of them; so does all that the machine itself sends.
+ * To the kernel a rule that lacks an address or protocol is "any rule of this priority", both when it is to
+ * be deleted and when it looks whether there is such a rule already. So "any address" is said as two halves,
+ * and rules with a protocol have a priority of their own. */
 #ifndef GM_AGENT_STEER_H
 #define GM_AGENT_STEER_H
 
@@ -12,11 +15,13 @@
 #include "gm-agent/netlink_route.h"
 
 enum {
-    STEER_RULE_MAX = POLICY_SELECTOR_MAX * (GM_LAN_MAX + 2),
+    STEER_HALVES_MAX = 4, /* rules that one selector becomes for a device */
+    STEER_RULE_MAX = POLICY_SELECTOR_MAX * (GM_LAN_MAX + 2) * STEER_HALVES_MAX,
     STEER_LOCAL_MAX = 64,     /* networks of the LAN devices */
     STEER_PRIORITY_IN = 8480, /* ip rule preferences: behind local (0), before main (32766) */
     STEER_PRIORITY_GUARD = 8481,
     STEER_PRIORITY_OUT = 8482,
+    STEER_PROTOCOL_STEP = 2, /* added for selectors of one IP protocol: 8483, 8484 */
 };
 
 enum steer_table { STEER_TABLE_IN, STEER_TABLE_GUARD, STEER_TABLE_OUT, STEER_TABLE_COUNT };

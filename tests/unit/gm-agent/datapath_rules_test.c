@@ -114,6 +114,64 @@ static void a_changed_policy_changes_the_rules(void **state)
     net_close(net);
 }
 
+static void set_selector(struct net *net, size_t at, const char *src, const char *dst, uint8_t protocol)
+{
+    net->selectors[at] = (struct selector){.protocol = protocol};
+    assert_ok(prefix_parse(&net->selectors[at].src, src));
+    assert_ok(prefix_parse(&net->selectors[at].dst, dst));
+    net->selector_count = at + 1;
+}
+
+/* The kernel takes what a rule does not name for "any": a rule of any address equals every other one when it
+ * is added, and deletes whichever comes first. */
+static void a_policy_of_any_address_is_added_and_taken_away_beside_others(void **state)
+{
+    (void)state;
+    if (!can_do())
+        skip();
+    static const char *const any[][2] = {
+        {"0.0.0.0/0", "0.0.0.0/0"}, {"192.168.0.0/16", "0.0.0.0/0"}, {"0.0.0.0/0", "192.168.0.0/16"}};
+    static const char far[] = "192.168.14.10 from 192.168.13.10 iif lan0";
+    struct net *net = net_open();
+    for (size_t i = 0; i < ARRAY_LEN(any); i++) {
+        set_selector(net, 0, any[i][0], any[i][1], 0);
+        apply(net, net->gm1, 1, &net->teks[0]); /* in place of a narrow one */
+        assert_route(net, GM1, far, "dev gdoi0 ");
+        set_selector(net, 1, "192.168.13.0/24", "192.168.14.0/24", 0);
+        apply(net, net->gm1, 1, &net->teks[0]); /* beside one */
+        assert_route(net, GM1, far, "dev gdoi0 ");
+        net->selectors[0] = net->selectors[1];
+        net->selector_count = 1;
+        apply(net, net->gm1, 1, &net->teks[0]); /* only the narrow one is left */
+        assert_route(net, GM1, far, "dev gdoi0 ");
+        assert_route(net, GM1, "198.51.100.7 from 192.168.13.10 iif lan0", "dev wan0 ");
+        assert_int_equal(rules_of_ours(net, GM1), 3);
+    }
+    net_close(net);
+}
+
+static void a_policy_of_any_protocol_is_added_and_taken_away_beside_others(void **state)
+{
+    (void)state;
+    if (!can_do())
+        skip();
+    static const char prefix[] = "192.168.0.0/16";
+    static const char tcp[] = "192.168.14.10 from 192.168.13.10 iif lan0 ipproto tcp";
+    static const char udp[] = "192.168.14.10 from 192.168.13.10 iif lan0 ipproto udp";
+    struct net *net = net_open();
+    set_selector(net, 0, prefix, prefix, IPPROTO_TCP);
+    apply(net, net->gm1, 1, &net->teks[0]);
+    assert_route(net, GM1, udp, "dev wan0 ");
+    set_selector(net, 1, prefix, prefix, 0);
+    apply(net, net->gm1, 1, &net->teks[0]);
+    assert_route(net, GM1, udp, "dev gdoi0 ");
+    net->selector_count = 1;
+    apply(net, net->gm1, 1, &net->teks[0]);
+    assert_route(net, GM1, tcp, "dev gdoi0 ");
+    assert_route(net, GM1, udp, "dev wan0 ");
+    net_close(net);
+}
+
 static void a_device_that_is_not_there_is_named(void **state)
 {
     (void)state;
@@ -138,6 +196,8 @@ int main(void)
         cmocka_unit_test(rules_and_routes_go_with_the_agent),
         cmocka_unit_test(leftovers_of_a_killed_agent_are_replaced),
         cmocka_unit_test(a_changed_policy_changes_the_rules),
+        cmocka_unit_test(a_policy_of_any_address_is_added_and_taken_away_beside_others),
+        cmocka_unit_test(a_policy_of_any_protocol_is_added_and_taken_away_beside_others),
         cmocka_unit_test(a_device_that_is_not_there_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,6 +56,26 @@ static void selectors_that_differ_in_ports_are_one_rule(void **state)
     assert_int_equal(steer_rules(&c, 100, &wanted, rules), 1 + 2 + 4);
 }
 
+/* The kernel takes a rule that names no address, or no protocol, for any other of its priority. */
+static void no_rule_can_be_taken_for_another(void **state)
+{
+    (void)state;
+    struct gm_datapath_config c = config();
+    struct selector s[3] = {selector("0.0.0.0/0", "0.0.0.0/0", 0, 0),
+                            selector("10.0.0.0/8", "0.0.0.0/0", 17, 0),
+                            selector("10.0.0.0/8", "0.0.0.0/0", 0, 0)};
+    struct datapath_state wanted = {.selectors = s, .selector_count = 3};
+    size_t count = steer_rules(&c, 100, &wanted, rules);
+    assert_int_equal(count, (4 + 2) * 4 + 2 * 3); /* ESP of UDP and of all is one */
+    for (size_t i = 0; i < count; i++) {
+        assert_in_range(rules[i].src.bits, 1, 32);
+        assert_in_range(rules[i].dst.bits, 1, 32);
+        for (size_t k = 0; k < count; k++)
+            assert_false(rules[i].priority == rules[k].priority &&
+                         (rules[i].ip_protocol == 0) != (rules[k].ip_protocol == 0));
+    }
+}
+
 static void the_largest_policy_fits(void **state)
 {
     (void)state;
@@ -67,10 +87,10 @@ static void the_largest_policy_fits(void **state)
         snprintf(c.lan[i], sizeof(c.lan[i]), "lan%zu", i);
     for (size_t i = 0; i < POLICY_SELECTOR_MAX; i++) {
         snprintf(src, sizeof(src), "10.%zu.0.0/16", i);
-        s[i] = selector(src, "10.200.0.0/16", 0, 0);
+        s[i] = selector(src, "0.0.0.0/0", 0, 0);
     }
     struct datapath_state wanted = {.selectors = s, .selector_count = POLICY_SELECTOR_MAX};
-    assert_int_equal(steer_rules(&c, 100, &wanted, rules), STEER_RULE_MAX);
+    assert_int_equal(steer_rules(&c, 100, &wanted, rules), STEER_RULE_MAX / 2);
 }
 
 static void tables_are_the_same_after_a_restart_and_others_for_another_device(void **state)
@@ -107,6 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_selector_becomes_one_rule_for_each_lan_and_two_for_the_wan),
         cmocka_unit_test(selectors_that_differ_in_ports_are_one_rule),
+        cmocka_unit_test(no_rule_can_be_taken_for_another),
         cmocka_unit_test(the_largest_policy_fits),
         cmocka_unit_test(tables_are_the_same_after_a_restart_and_others_for_another_device),
         cmocka_unit_test(policies_that_the_back_end_cannot_do_are_named),
