@@ -102,7 +102,8 @@ static void take_sids(struct esp_path *path, const struct datapath_state *state)
 
 static void take_state(struct esp_path *path, const struct datapath_state *state)
 {
-    path->direction = state->direction;
+    /* A closed door is closed for members on their way to the group too. */
+    path->direction = state->closed ? DATAPATH_BOTH : state->direction;
     path->time.clock = state->clock;
     path->time.window_ms = state->time_window_ms;
     take_sids(path, state);

@@ -23,11 +23,15 @@ enum {
 
 static int usage(FILE *to, int code)
 {
-    fprintf(to, "usage: gm-agent -c FILE [-t]             run (-t: only check the configuration)\n"
-                "       gm-agent [-c FILE | -s SOCKET] show crypto gdoi [gm [rekey | replay]] [json]\n"
-                "       gm-agent [-c FILE | -s SOCKET] show crypto ipsec sa [json]\n"
-                "       gm-agent [-c FILE | -s SOCKET] clear crypto gdoi\n"
-                "       gm-agent -V\n");
+    fprintf(to,
+            "usage: gm-agent -c FILE [-t]             run (-t: only check the configuration)\n"
+            "       gm-agent [-c FILE | -s SOCKET] show crypto gdoi [gm [rekey | replay]] [json]\n"
+            "       gm-agent [-c FILE | -s SOCKET] show crypto ipsec sa [json]\n"
+            "       gm-agent [-c FILE | -s SOCKET] show crypto eli [detail] [json]\n"
+            "       gm-agent [-c FILE | -s SOCKET] clear crypto gdoi\n"
+            "       gm-agent [-c FILE | -s SOCKET] trace {lan | wan | esp SPI} PROTOCOL SRC [PORT] DST [PORT]"
+            " [size N] [json]\n"
+            "       gm-agent -V\n");
     return code;
 }
 

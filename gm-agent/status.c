@@ -1,6 +1,9 @@
 /* status.c - answers as text. */
 #include "gm-agent/status.h"
+
+#include "gm-agent/selector_text.h"
 #include "gm-agent/status_eli.h"
+#include "gm-agent/status_trace.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -28,42 +31,6 @@ static void add(struct text *t, const char *format, ...)
         t->len += (size_t)n < t->cap - t->len ? (size_t)n : t->cap - t->len - 1;
 }
 
-enum status_command status_parse(const char *line, bool *json)
-{
-    static const struct {
-        const char *words;
-        enum status_command command;
-    } table[] = {
-        {"show crypto gdoi", STATUS_SHOW_GDOI},
-        {"show crypto gdoi gm", STATUS_SHOW_GM},
-        {"show crypto gdoi gm rekey", STATUS_SHOW_REKEY},
-        {"show crypto ipsec sa", STATUS_SHOW_IPSEC},
-        {"clear crypto gdoi", STATUS_CLEAR},
-        {"show crypto eli", STATUS_SHOW_ELI},
-        {"show crypto eli detail", STATUS_SHOW_ELI_DETAIL},
-        {"show crypto gdoi gm replay", STATUS_SHOW_REPLAY},
-    };
-    char words[STATUS_COMMAND_MAX] = "";
-    size_t len = 0;
-    for (const char *c = line; *c != '\0' && len + 1 < sizeof(words); c++) {
-        bool blank = *c == ' ' || *c == '\t' || *c == '\r' || *c == '\n';
-        if (!blank)
-            words[len++] = *c;
-        else if (len != 0 && words[len - 1] != ' ')
-            words[len++] = ' ';
-    }
-    while (len != 0 && words[len - 1] == ' ')
-        len--;
-    words[len] = '\0';
-    *json = len > 5 && strcasecmp(words + len - 5, " json") == 0;
-    if (*json)
-        words[len - 5] = '\0';
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        if (strcasecmp(words, table[i].words) == 0)
-            return table[i].command;
-    return STATUS_UNKNOWN;
-}
-
 uint64_t status_left_s(uint64_t at_ms, uint64_t now_ms)
 {
     return at_ms == TIME_NEVER || at_ms <= now_ms ? 0 : (at_ms - now_ms) / 1000;
@@ -88,40 +55,12 @@ static void add_clock(struct text *t, uint64_t since_ms, uint64_t now_ms)
     add(t, "%02" PRIu64 ":%02" PRIu64 ":%02" PRIu64, s / 3600, s / 60 % 60, s % 60);
 }
 
-static void add_address(struct text *t, const struct prefix *prefix, uint16_t port)
-{
-    char text[ADDR_TEXT_MAX];
-    addr_format(&prefix->addr, text);
-    if (prefix->bits == 0)
-        add(t, " any");
-    else if (prefix->bits == addr_len(&prefix->addr) * 8)
-        add(t, " host %s", text);
-    else if (prefix->addr.family == AF_INET) {
-        uint32_t wild = UINT32_MAX >> prefix->bits;
-        add(t, " %s %u.%u.%u.%u", text, wild >> 24, wild >> 16 & 255, wild >> 8 & 255, wild & 255);
-    } else {
-        add(t, " %s/%u", text, prefix->bits);
-    }
-    if (port != 0)
-        add(t, " port = %u", port);
-}
-
 static void add_acl(struct text *t, const struct agent *agent)
 {
-    char ks[ADDR_TEXT_MAX];
+    char ks[ADDR_TEXT_MAX], entry[SELECTOR_TEXT_MAX];
     add(t, " ACL Downloaded From KS %s:\n", addr_format(&agent->registered_with.addr, ks));
     for (size_t i = 0; i < agent->selector_count; i++) {
-        const struct selector *s = &agent->selectors[i];
-        add(t, "   access-list   permit ");
-        if (s->protocol == 0)
-            add(t, "ip");
-        else if (s->protocol == 6 || s->protocol == 17 || s->protocol == 1)
-            add(t, "%s", s->protocol == 6 ? "tcp" : s->protocol == 17 ? "udp" : "icmp");
-        else
-            add(t, "%u", s->protocol);
-        add_address(t, &s->src, s->src_port);
-        add_address(t, &s->dst, s->dst_port);
-        add(t, "\n");
+        add(t, "   access-list   permit %s\n", selector_format(&agent->selectors[i], entry));
     }
 }
 
@@ -402,10 +341,12 @@ size_t status_text(const struct status_view *view, enum status_command command, 
     case STATUS_SHOW_ELI:
     case STATUS_SHOW_ELI_DETAIL:
         return status_eli_text(view, command == STATUS_SHOW_ELI_DETAIL, out, cap);
+    case STATUS_TRACE:
+        return status_trace_text(view, out, cap);
     case STATUS_UNKNOWN:
         add(&t,
             "%% unknown command; known are: show crypto gdoi [gm [rekey | replay]], show crypto ipsec sa, "
-            "show crypto eli [detail], clear crypto gdoi\n");
+            "show crypto eli [detail], clear crypto gdoi, trace {lan | wan | esp SPI} ...\n");
         break;
     }
     return t.len;

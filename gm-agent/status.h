@@ -20,6 +20,7 @@ enum status_command {
     STATUS_CLEAR,
     STATUS_SHOW_ELI,        /* abilities only */
     STATUS_SHOW_ELI_DETAIL, /* likewise */
+    STATUS_TRACE,           /* line */
 };
 
 struct status_view {
@@ -31,12 +32,15 @@ struct status_view {
     size_t ability_count;
     bool has_replay; /* the back end can tell */
     struct datapath_replay replay;
+    const char *line; /* as it was asked; NULL: not known */
 };
 
 /* "show crypto gdoi", "show crypto gdoi gm", "show crypto gdoi gm rekey", "show crypto gdoi gm replay",
- * "show crypto ipsec sa", "clear crypto gdoi"; words are divided by blanks; a last word "json" asks for JSON.
- */
+ * "show crypto ipsec sa", "show crypto eli [detail]", "clear crypto gdoi", "trace ..." (trace.h); words are
+ * divided by blanks; a last word "json" asks for JSON. */
 enum status_command status_parse(const char *line, bool *json);
+/* What stands behind the first word of a command, without "json". */
+const char *status_words(const char *line, char out[STATUS_COMMAND_MAX]);
 /* NUL-ended, cut at cap. Returns the length. CLEAR and UNKNOWN have answers too: what was done is up to the
  * caller. */
 size_t status_text(const struct status_view *view, enum status_command command, char *out, size_t cap);

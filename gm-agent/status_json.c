@@ -6,6 +6,7 @@
 #include "base/hex.h"
 #include "gm-agent/status.h"
 #include "gm-agent/status_eli.h"
+#include "gm-agent/status_trace.h"
 
 static json_t *text_of_addr(const struct addr *addr)
 {
@@ -162,6 +163,8 @@ static json_t *build(const struct status_view *view, enum status_command command
     case STATUS_SHOW_ELI:
     case STATUS_SHOW_ELI_DETAIL:
         return status_eli_json(view);
+    case STATUS_TRACE:
+        return status_trace_json(view);
     case STATUS_UNKNOWN:
         break;
     }

@@ -33,6 +33,9 @@ netlab_in h1 ping -q -c 5 -i 0.05 -W 3 192.168.14.10 > /dev/null
 check "show crypto ipsec sa counts" [ "$(ask show crypto ipsec sa json | jq .counters.encaps.count)" -ge 5 ]
 check "and as text" bash -c "'$NETLAB_BIN/gm-agent' -s '$NETLAB_DIR/gm1.sock' show crypto ipsec sa | grep -Eq '#pkts encaps: [1-9]'"
 
+check "trace tells the way of a packet out" [ "$(ask trace lan icmp 192.168.13.10 192.168.14.10 json | jq -r .verdict)" = protected ]
+check "and why a clear one is refused" [ "$(ask trace wan tcp 192.168.14.10 443 192.168.13.10 4000 json | jq -r .counter)" = not_ipsec ]
+
 # A rekey on request, acknowledged.
 netlab_ksctl 1 rekey G1 > /dev/null
 check "a rekey comes" netlab_wait 10 has_line gm1 'GM_RECV_REKEY.* from 10.1.11.2 to 10.1.13.2 with seq # 1'

@@ -177,6 +177,25 @@ static void packets_of_others_are_left_alone(void **state)
     side_close(a);
 }
 
+static void a_closed_door_is_closed_in_every_direction_of_a_migration(void **state)
+{
+    (void)state;
+    struct group g = group_cbc();
+    uint8_t raw[CAP], out[CAP];
+    size_t out_len = 0;
+    struct esp_note note;
+    for (int direction = DATAPATH_BOTH; direction <= DATAPATH_RECEIVE_ONLY; direction++) {
+        struct side *a = side_open(&g, 1);
+        struct datapath_state closed = {.closed = true, .direction = (enum datapath_direction)direction};
+        assert_ok(esp_path_apply(&a->path, &closed));
+        struct bytes p = good_packet(raw, 100);
+        assert_int_equal(esp_path_encapsulate(&a->path, p, out, CAP, &out_len, &note), ESP_DROP);
+        assert_int_equal(note.why, DP_NO_KEY);
+        assert_int_equal(esp_path_guard(&a->path, p, &note), ESP_DROP);
+        side_close(a);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -186,6 +205,7 @@ int main(void)
         cmocka_unit_test(ports_divide_protected_from_clear),
         cmocka_unit_test(clear_packets_from_the_wan_are_dropped_unless_policy_lets_them_be_clear),
         cmocka_unit_test(packets_of_others_are_left_alone),
+        cmocka_unit_test(a_closed_door_is_closed_in_every_direction_of_a_migration),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
