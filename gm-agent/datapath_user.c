@@ -9,6 +9,7 @@
 
 #include "base/event.h"
 #include "gm-agent/esp_path.h"
+#include "gm-agent/group_socket.h"
 #include "gm-agent/send_store.h"
 #include "gm-agent/steer.h"
 #include "gm-agent/tun.h"
@@ -31,8 +32,10 @@ struct user_datapath {
     uint32_t tun_mtu;
     int tun;
     int guard;
-    int wan_out; /* raw, headers are ours */
-    int wan_in;  /* raw ESP */
+    int wan_out;       /* raw, headers are ours */
+    int wan_in;        /* raw ESP */
+    int wan_group;     /* ESP to multicast groups */
+    bool hears_groups; /* wan_group does */
     struct send_store store;
     char group[GM_NAME_MAX];
     uint64_t logged_ms[DP_COUNTER_COUNT];
@@ -44,7 +47,7 @@ struct user_datapath {
 
 err_t datapath_user_check(const struct group_policy *policy, const char **why)
 {
-    static const struct policy_ability ability = {.entries_max = POLICY_ENTRY_MAX};
+    static const struct policy_ability ability = {.multicast = true, .entries_max = POLICY_ENTRY_MAX};
     struct policy_list list;
     size_t entry;
     *why = NULL;
@@ -172,7 +175,14 @@ static void to_lan(struct user_datapath *dp, const uint8_t *packet, size_t len)
         esp_path_count(&dp->path, DP_SEND_ERROR, packet + 12, packet + 16);
 }
 
-static bool from_wan(struct user_datapath *dp)
+/* Groups come by a socket of their own; a machine that is a member gets them by the other one as well. */
+static bool is_of(const struct user_datapath *dp, int fd, struct bytes packet)
+{
+    bool group = packet.len >= IP_HEADER_LEN && (packet.data[16] & 0xf0) == 0xe0;
+    return group == (fd == dp->wan_group);
+}
+
+static bool from_esp(struct user_datapath *dp, int fd)
 {
     struct mmsghdr messages[BATCH];
     struct iovec parts[BATCH];
@@ -182,11 +192,13 @@ static bool from_wan(struct user_datapath *dp)
         messages[i].msg_hdr.msg_iov = &parts[i];
         messages[i].msg_hdr.msg_iovlen = 1;
     }
-    int got = recvmmsg(dp->wan_in, messages, BATCH, MSG_DONTWAIT, NULL);
+    int got = recvmmsg(fd, messages, BATCH, MSG_DONTWAIT, NULL);
     for (int i = 0; i < got; i++) {
         struct esp_note note;
         size_t len = 0;
         struct bytes packet = {dp->in[i], messages[i].msg_len};
+        if (!is_of(dp, fd, packet))
+            continue;
         enum esp_verdict verdict =
             esp_path_decapsulate(&dp->path, packet, dp->out[0], PACKET_MAX, &len, &note);
         if (verdict == ESP_TO_LAN)
@@ -195,6 +207,16 @@ static bool from_wan(struct user_datapath *dp)
             log_note(dp, &note);
     }
     return got == BATCH;
+}
+
+static bool from_wan(struct user_datapath *dp)
+{
+    return from_esp(dp, dp->wan_in);
+}
+
+static bool from_group(struct user_datapath *dp)
+{
+    return from_esp(dp, dp->wan_group);
 }
 
 static bool from_guard(struct user_datapath *dp)
@@ -216,9 +238,10 @@ static bool from_guard(struct user_datapath *dp)
 static void user_ready(struct datapath *datapath, int fd)
 {
     struct user_datapath *dp = (struct user_datapath *)datapath;
-    bool (*batch)(struct user_datapath *) = fd == dp->tun      ? from_lan
-                                            : fd == dp->wan_in ? from_wan
-                                                               : from_guard;
+    bool (*batch)(struct user_datapath *) = fd == dp->tun         ? from_lan
+                                            : fd == dp->wan_in    ? from_wan
+                                            : fd == dp->wan_group ? from_group
+                                                                  : from_guard;
     esp_path_tick(&dp->path);
     for (unsigned i = 0; i < BATCHES_MAX && batch(dp); i++)
         ;
@@ -231,7 +254,8 @@ static size_t user_fds(const struct datapath *datapath, int out[DATAPATH_FD_MAX]
     out[0] = dp->tun;
     out[1] = dp->wan_in;
     out[2] = dp->guard;
-    return 3;
+    out[3] = dp->wan_group;
+    return 4;
 }
 
 /* The TUN is as long as a clear packet may be, so that the kernel tells hosts in time (fragmentation needed).
@@ -251,6 +275,22 @@ static err_t set_mtu(struct user_datapath *dp)
     err_t err = netlink_link_set(dp->netlink, dp->tun_index, mtu, true);
     if (err == E_OK)
         dp->tun_mtu = mtu;
+    return err;
+}
+
+/* Once there is a group in the policy. It stays: what no policy names any more is dropped by the path. */
+static err_t hear_groups(struct user_datapath *dp, const struct datapath_state *state)
+{
+    struct link_info wan;
+    bool wanted = false;
+    for (size_t i = 0; i < state->selector_count; i++)
+        wanted = wanted || addr_is_multicast(&state->selectors[i].dst.addr);
+    if (!wanted || dp->hears_groups)
+        return E_OK;
+    err_t err = netlink_link_info(dp->netlink, dp->config->wan, &wan);
+    if (err == E_OK)
+        err = group_socket_listen(dp->wan_group, wan.index);
+    dp->hears_groups = err == E_OK;
     return err;
 }
 
@@ -280,6 +320,10 @@ static err_t user_apply(struct datapath *datapath, const struct datapath_state *
         *why = "the kernel refused policy rules";
         return err;
     }
+    if ((err = hear_groups(dp, state)) != E_OK) {
+        *why = "multicast on the WAN device cannot be received";
+        return err;
+    }
     err = set_mtu(dp);
     if (err != E_OK)
         *why = "the MTU of the TUN cannot be set";
@@ -305,6 +349,7 @@ static void user_close(struct datapath *datapath)
     close_fd(dp->tun);
     close_fd(dp->guard);
     close_fd(dp->wan_in);
+    close_fd(dp->wan_group);
     close_fd(dp->wan_out);
     send_store_close(&dp->store);
     esp_path_close(&dp->path);
@@ -377,6 +422,7 @@ static err_t open_devices(struct user_datapath *dp, const char **why)
 {
     char guard_name[GM_DEVICE_MAX + 1];
     struct link_info lo, tun, guard, wan;
+    const int no = 0;
     snprintf(guard_name, sizeof(guard_name), "%sg", dp->config->tun);
     err_t err;
     *why = "the TUN device cannot be made";
@@ -387,8 +433,12 @@ static err_t open_devices(struct user_datapath *dp, const char **why)
     tun_relax(guard_name);
     *why = "a raw socket on the WAN device cannot be opened";
     if ((err = raw_socket(dp->config->wan, IPPROTO_RAW, SO_SNDBUFFORCE, &dp->wan_out)) != E_OK ||
-        (err = raw_socket(dp->config->wan, IPPROTO_ESP, SO_RCVBUFFORCE, &dp->wan_in)) != E_OK)
+        (err = raw_socket(dp->config->wan, IPPROTO_ESP, SO_RCVBUFFORCE, &dp->wan_in)) != E_OK ||
+        (err = group_socket_open(SOCKET_BUFFER, &dp->wan_group)) != E_OK)
         return err;
+    /* What we send to a group is not for this machine, and must not be routed by it once more. */
+    if (setsockopt(dp->wan_out, IPPROTO_IP, IP_MULTICAST_LOOP, &no, sizeof(no)) != 0)
+        return E_IO;
     *why = "the devices cannot be set up by netlink";
     if ((err = netlink_route_open(&dp->netlink)) != E_OK ||
         (err = netlink_link_info(dp->netlink, dp->config->wan, &wan)) != E_OK ||
@@ -413,7 +463,7 @@ err_t datapath_user_open(const struct gm_datapath_config *config, struct datapat
         return E_NO_MEMORY;
     dp->base.ops = &user_ops;
     dp->config = config;
-    dp->tun = dp->guard = dp->wan_in = dp->wan_out = -1;
+    dp->tun = dp->guard = dp->wan_in = dp->wan_out = dp->wan_group = -1;
     dp->store.lock = -1;
     err_t err = open_path(dp, why);
     if (err == E_OK)

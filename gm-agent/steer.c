@@ -73,6 +73,8 @@ size_t steer_rules(const struct gm_datapath_config *config, uint32_t tables,
     struct rule_list list = {.rules = out};
     for (size_t i = 0; i < state->selector_count; i++) {
         const struct selector *selector = &state->selectors[i];
+        if (addr_is_multicast(&selector->dst.addr))
+            continue; /* multicast routes decide, not these rules */
         struct route_rule rule = rule_for(selector, config->wan);
         rule.priority = priority_of(STEER_PRIORITY_GUARD, selector);
         rule.table = tables + STEER_TABLE_GUARD;

@@ -5,9 +5,10 @@
  *   out    each LAN device, the selector          -> TUN: to be encrypted; but not what goes to a network
  * that a LAN device is directly in (from one LAN to the other), which never crosses the WAN Decrypted packets
  * come in on the TUN and match none of them; so does all that the machine itself sends.
- * To the kernel a rule that lacks an address or protocol is "any rule of this priority", both when it is to
- * be deleted and when it looks whether there is such a rule already. So "any address" is said as two halves,
- * and rules with a protocol have a priority of their own. */
+ * Multicast is not led by rules: the machine's multicast routes go from the LAN to the TUN, and from the TUN
+ * to the LAN, instead of the WAN device. To the kernel a rule that lacks an address or protocol is "any rule
+ * of this priority", both when it is to be deleted and when it looks whether there is such a rule already. So
+ * "any address" is said as two halves, and rules with a protocol have a priority of their own. */
 #ifndef GM_AGENT_STEER_H
 #define GM_AGENT_STEER_H
 

@@ -1,6 +1,8 @@
 /* The user back end on the real kernel: packets from host to host. */
 #include "netns.h"
 
+#include <linux/mroute.h> /* behind netinet/in.h, which it else defines once more */
+
 static void hosts_talk_and_the_wan_sees_only_esp_with_their_addresses(void **state)
 {
     (void)state;
@@ -178,6 +180,94 @@ static void before_there_is_a_policy_only_key_management_leaves(void **state)
     net_close(net);
 }
 
+/* The multicast routes of a node, as a routing daemon would keep them. Returns the socket that holds them. */
+static int route_groups(struct net *net, enum node node, const char *from, const char *to)
+{
+    struct vifctl vif = {.vifc_flags = VIFF_USE_IFINDEX, .vifc_threshold = 1};
+    struct mfcctl route = {.mfcc_parent = 0};
+    int one = 1;
+    enter(net, node);
+    int fd = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_IGMP);
+    if (fd < 0 || setsockopt(fd, IPPROTO_IP, MRT_INIT, &one, sizeof(one)) != 0) {
+        if (fd >= 0)
+            close(fd);
+        return -1; /* this kernel does not route multicast */
+    }
+    const char *const devices[] = {from, to};
+    for (vifi_t i = 0; i < 2; i++) {
+        vif.vifc_vifi = i;
+        vif.vifc_lcl_ifindex = (int)if_nametoindex(devices[i]);
+        assert_int_equal(setsockopt(fd, IPPROTO_IP, MRT_ADD_VIF, &vif, sizeof(vif)), 0);
+    }
+    route.mfcc_ttls[1] = 1;
+    assert_int_equal(inet_pton(AF_INET, "192.168.13.10", &route.mfcc_origin), 1);
+    assert_int_equal(inet_pton(AF_INET, "239.1.1.1", &route.mfcc_mcastgrp), 1);
+    assert_int_equal(setsockopt(fd, IPPROTO_IP, MRT_ADD_MFC, &route, sizeof(route)), 0);
+    return fd;
+}
+
+static void send_to_group(struct net *net)
+{
+    static const uint8_t ttl = 8;
+    enter(net, H1);
+    assert_int_equal(setsockopt(net->h1, IPPROTO_IP, IP_MULTICAST_TTL, &ttl, sizeof(ttl)), 0);
+    for (unsigned i = 0; i < 3; i++)
+        send_to(net->h1, "239.1.1.1", "group", 5, 0);
+}
+
+static void join(struct net *net)
+{
+    struct ip_mreqn group = {.imr_ifindex = 0};
+    enter(net, H2);
+    group.imr_ifindex = (int)if_nametoindex("eth0");
+    assert_int_equal(inet_pton(AF_INET, "239.1.1.1", &group.imr_multiaddr), 1);
+    net->h2_group = udp_socket(net, H2, "239.1.1.1");
+    assert_int_equal(setsockopt(net->h2_group, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof(group)), 0);
+}
+
+static void packets_to_a_group_go_through_to_its_hosts(void **state)
+{
+    (void)state;
+    if (!can_do())
+        skip();
+    struct net *net = net_open();
+    char got[16];
+    unsigned esp, clear;
+    int routes[3];
+    assert_ok(prefix_parse(&net->selectors[1].src, "192.168.0.0/16"));
+    assert_ok(prefix_parse(&net->selectors[1].dst, "239.0.0.0/8"));
+    routes[0] = route_groups(net, GM1, "lan0", "gdoi0");
+    if (routes[0] < 0) {
+        net_close(net);
+        skip();
+    }
+    routes[1] = route_groups(net, WAN, "gm1", "gm2");
+    routes[2] = route_groups(net, GM2, "gdoi0", "lan0");
+    join(net);
+    send_to_group(net); /* not of the policy: dropped, since only what is protected is led to the TUN */
+    assert_false(serve_until(net, net->h2_group, 200));
+    look_at_wire(net, &esp, &clear);
+    assert_int_equal(esp + clear, 0);
+    net->selector_count = 2;
+    apply(net, net->gm1, 1, &net->teks[1]);
+    apply(net, net->gm2, 2, &net->teks[1]);
+    send_to_group(net);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_true(serve_until(net, net->h2_group, DEADLINE_MS));
+        assert_int_equal(recv(net->h2_group, got, sizeof(got), 0), 5);
+    }
+    assert_false(serve_until(net, net->h2_group, 100)); /* each once */
+    look_at_wire(net, &esp, &clear);
+    assert_int_equal(esp, 3);
+    assert_int_equal(clear, 0);
+    assert_int_equal(counted(net->gm2, DP_DECAPS), 3);
+    exchange(net, 100); /* and the others as before */
+    for (size_t i = 0; i < ARRAY_LEN(routes); i++)
+        close(routes[i]);
+    close(net->h2_group);
+    net_close(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -188,6 +278,7 @@ int main(void)
         cmocka_unit_test(without_a_key_nothing_leaves),
         cmocka_unit_test(clear_packets_from_the_wan_do_not_reach_the_hosts),
         cmocka_unit_test(what_policy_does_not_name_stays_clear),
+        cmocka_unit_test(packets_to_a_group_go_through_to_its_hosts),
         cmocka_unit_test(before_there_is_a_policy_only_key_management_leaves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

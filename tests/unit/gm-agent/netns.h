@@ -35,8 +35,9 @@ struct net {
     struct tek teks[2];
     struct selector selectors[2];
     size_t selector_count;
-    int h1, h2; /* UDP sockets of the hosts */
-    int wire;   /* sees all on the WAN */
+    int h1, h2;   /* UDP sockets of the hosts */
+    int h2_group; /* of who has joined a group */
+    int wire;     /* sees all on the WAN */
 };
 
 static UNUSED void enter(const struct net *net, enum node node)
