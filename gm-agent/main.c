@@ -7,6 +7,7 @@
 
 #include "base/event.h"
 #include "base/sandbox.h"
+#include "gm-agent/capture.h"
 #include "gm-agent/loop_uv.h"
 #include "gm-agent/status.h"
 #include "gm-agent/status_socket.h"
@@ -96,6 +97,29 @@ static int ask(const char *socket_path, const char *config_path, int count, char
     return EXIT_RUNTIME;
 }
 
+static int capture(const char *config_path, int count, char **words)
+{
+    static struct gm_config config;
+    struct conf_error error;
+    struct capture_request request;
+    const char *why = NULL;
+    if (capture_parse(words, (size_t)count, &request, &why) != E_OK) {
+        fprintf(stderr, "gm-agent: capture: %s\n", why);
+        return EXIT_RUNTIME;
+    }
+    if (gm_config_load(&config, config_path, &error) != E_OK)
+        return complain(&error);
+    err_t err = capture_run(&request, &config.datapath, stdout);
+    gm_config_close(&config);
+    if (err == E_OK)
+        return EXIT_FINE;
+    fprintf(stderr, "gm-agent: capture to %s: %s\n", request.path,
+            err == E_NOT_FOUND     ? "a device of the configuration is not there"
+            : err == E_UNSUPPORTED ? "the configuration names no device of that side"
+                                   : err_text(err));
+    return EXIT_RUNTIME;
+}
+
 static int run(const struct gm_config *config)
 {
     char why_loop[256];
@@ -172,6 +196,9 @@ int main(int argc, char **argv)
             return usage(stderr, EXIT_RUNTIME);
         }
     }
+    if (optind < argc && strcmp(argv[optind], "capture") == 0)
+        return capture(config_path != NULL ? config_path : DEFAULT_CONFIG, argc - optind - 1,
+                       argv + optind + 1);
     if (optind < argc)
         return ask(socket_path, config_path, argc - optind, argv + optind);
     if (socket_path != NULL)

@@ -36,6 +36,18 @@ check "and as text" bash -c "'$NETLAB_BIN/gm-agent' -s '$NETLAB_DIR/gm1.sock' sh
 check "trace tells the way of a packet out" [ "$(ask trace lan icmp 192.168.13.10 192.168.14.10 json | jq -r .verdict)" = protected ]
 check "and why a clear one is refused" [ "$(ask trace wan tcp 192.168.14.10 443 192.168.13.10 4000 json | jq -r .counter)" = not_ipsec ]
 
+# A capture shows a flow in clear on the LAN side and as ESP on the WAN side, in one file.
+capture=$NETLAB_DIR/flow.pcapng
+ip netns exec "$(netlab_ns gm1)" "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm1.conf" capture "$capture" host 192.168.13.10 count 12 seconds 20 \
+    > "$NETLAB_DIR/capture.out" 2>&1 &
+capturing=$!
+check "a capture begins" netlab_wait 5 test -s "$capture"
+netlab_in h1 ping -q -c 3 -i 0.05 -W 3 192.168.14.10 > /dev/null
+check "and ends at its count" netlab_wait 20 bash -c "! kill -0 $capturing 2> /dev/null"
+check "it has both sides, both ways" [ "$(tshark -r "$capture" -T fields -e frame.interface_name -e ip.proto -e frame.packet_flags_direction 2> /dev/null | sort -u | wc -l)" = 4 ]
+check "with clear packets on the LAN only" [ -z "$(tshark -r "$capture" -Y 'icmp && frame.interface_id != 0' 2> /dev/null)" ]
+check "a file that is there is kept" [ "$(gm_exit -c "$NETLAB_DIR/gm1.conf" capture "$capture")" = 1 ]
+
 # A rekey on request, acknowledged.
 netlab_ksctl 1 rekey G1 > /dev/null
 check "a rekey comes" netlab_wait 10 has_line gm1 'GM_RECV_REKEY.* from 10.1.11.2 to 10.1.13.2 with seq # 1'
