@@ -1,6 +1,7 @@
-/* registration_bench.c - one initiator of ours against an IKEv1 responder: main mode with a pre-shared key and, against ksd,
- * a whole GROUPKEY-PULL. Prints the responder's CPU time per exchange, taken from its threads' scheduler statistics, so
- * that the same driver measures ksd and charon in the same run. Every exchange comes from a source address of its own.
+/* registration_bench.c - one initiator of ours against an IKEv1 responder: main mode with a pre-shared key
+ * and, against ksd, a whole GROUPKEY-PULL. Prints the responder's CPU time per exchange, taken from its
+ * threads' scheduler statistics, so that the same driver measures ksd and charon in the same run. Every
+ * exchange comes from a source address of its own.
  *
  *   registration_bench SERVER PORT LOCAL_PORT FIRST_LOCAL_ADDRESS COUNT PSK SUITE PID [pull GROUP_NUMBER]
  */
@@ -64,7 +65,8 @@ static double now_s(void)
 static int open_socket(uint32_t local, uint16_t local_port, const struct sockaddr_in *server)
 {
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in me = {.sin_family = AF_INET, .sin_port = htons(local_port), .sin_addr.s_addr = htonl(local)};
+    struct sockaddr_in me = {
+        .sin_family = AF_INET, .sin_port = htons(local_port), .sin_addr.s_addr = htonl(local)};
     struct timeval wait = {.tv_sec = WAIT_MS / 1000, .tv_usec = WAIT_MS % 1000 * 1000};
     int one = 1;
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) != 0 ||
@@ -142,12 +144,17 @@ static bool pull(int fd, const struct isakmp_sa *sa)
     return done;
 }
 
-static bool one_exchange(const struct sockaddr_in *server, uint32_t local, uint16_t local_port, bool with_pull)
+static bool one_exchange(const struct sockaddr_in *server, uint32_t local, uint16_t local_port,
+                         bool with_pull)
 {
     int fd = open_socket(local, local_port, server);
-    struct addr me = addr_v4((uint8_t)(local >> 24), (uint8_t)(local >> 16), (uint8_t)(local >> 8), (uint8_t)local);
-    struct mm_params params = {.policy = &policy, .psk = psk, .local_id = identity_from_addr(&me),
-                               .doi = with_pull ? DOI_GDOI : DOI_IPSEC, .rng = &rng_system};
+    struct addr me =
+        addr_v4((uint8_t)(local >> 24), (uint8_t)(local >> 16), (uint8_t)(local >> 8), (uint8_t)local);
+    struct mm_params params = {.policy = &policy,
+                               .psk = psk,
+                               .local_id = identity_from_addr(&me),
+                               .doi = with_pull ? DOI_GDOI : DOI_IPSEC,
+                               .rng = &rng_system};
     static struct main_mode mm;
     err_t err = main_mode_initiator_init(&mm, &params);
     if (err != E_OK)
@@ -167,10 +174,12 @@ static bool one_exchange(const struct sockaddr_in *server, uint32_t local, uint1
 int main(int argc, char **argv)
 {
     if (argc != 9 && argc != 11) {
-        fprintf(stderr, "usage: registration_bench SERVER PORT LOCAL_PORT FIRST_LOCAL COUNT PSK SUITE PID [pull GROUP]\n");
+        fprintf(stderr, "usage: registration_bench SERVER PORT LOCAL_PORT FIRST_LOCAL COUNT PSK SUITE PID "
+                        "[pull GROUP]\n");
         return 2;
     }
-    struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((uint16_t)strtoul(argv[2], NULL, 10))};
+    struct sockaddr_in server = {.sin_family = AF_INET,
+                                 .sin_port = htons((uint16_t)strtoul(argv[2], NULL, 10))};
     struct in_addr first;
     if (inet_pton(AF_INET, argv[1], &server.sin_addr) != 1 || inet_pton(AF_INET, argv[4], &first) != 1)
         die("address", E_RANGE);
@@ -196,8 +205,10 @@ int main(int argc, char **argv)
         failed += !one_exchange(&server, local++, local_port, with_pull);
     wall = now_s() - wall;
     cpu = cpu_ns(argv[8]) - cpu;
-    printf("{\"suite\": \"%s\", \"pull\": %s, \"exchanges\": %lu, \"failed\": %lu, \"cpu_us_per_exchange\": %.1f, "
+    printf("{\"suite\": \"%s\", \"pull\": %s, \"exchanges\": %lu, \"failed\": %lu, \"cpu_us_per_exchange\": "
+           "%.1f, "
            "\"wall_us_per_exchange\": %.1f}\n",
-           argv[7], with_pull ? "true" : "false", count, failed, cpu / 1e3 / (double)count, wall * 1e6 / (double)count);
+           argv[7], with_pull ? "true" : "false", count, failed, cpu / 1e3 / (double)count,
+           wall * 1e6 / (double)count);
     return failed == 0 ? 0 : 1;
 }
