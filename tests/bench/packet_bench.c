@@ -1,7 +1,7 @@
 /* packet_bench.c - what a packet costs in the user data path without its system calls (policy, ledger, IV,
  * seal, outer header; or SPI, seal, replay window, inner checks), beside the bare cipher over as many octets,
  * both in turn in one run. Usage: packet_bench [seconds per line, default 0.5]. One line of JSON per
- * operation, a table on stderr; with the packets and the Gbit/s of one core. */
+ * operation, a table on stderr. */
 #include <openssl/evp.h>
 #include <string.h>
 
