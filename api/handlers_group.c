@@ -85,7 +85,9 @@ void handle_policy(struct call *call, struct reply *reply)
     if (handler_refuses_query(call, reply, NULL) || handler_group(call, reply, &group) != E_OK)
         return;
     signing = malloc(sizeof(*signing));
-    err_t err = signing == NULL ? E_NO_MEMORY : lookup_signing(call->txn, signing);
+    err_t err = signing == NULL
+                    ? E_NO_MEMORY
+                    : lookup_signing(call->txn, group->has_kek ? group->kek.signing_version : 0, signing);
     uint64_t now_ms = call->options->now_ms(call->options->context);
     if (err == E_OK || err == E_NOT_FOUND)
         reply_json(reply, 200, view_policy(group, err == E_OK ? signing : NULL, now_ms));

@@ -111,14 +111,22 @@ err_t lookup_last_rekey(struct store_txn *txn, uint32_t group_id, struct rekey_r
     return err != E_OK ? err : search.err;
 }
 
-err_t lookup_signing(struct store_txn *txn, struct signing_record *out)
+static err_t signing_row(struct store_txn *txn, struct row_key key, struct signing_record *out)
 {
-    struct row_key key = single_row_key();
     struct bytes row;
     err_t err = store_get(txn, TABLE_SIGNING, key_bytes(&key), &row);
     if (err != E_OK)
         return err;
     return signing_record_decode(out, row) == E_OK ? E_OK : E_CORRUPT;
+}
+
+err_t lookup_signing(struct store_txn *txn, uint32_t version, struct signing_record *out)
+{
+    err_t err = signing_row(txn, single_row_key(), out);
+    if (err != E_OK || version == 0 || version == out->version)
+        return err;
+    err = signing_row(txn, previous_row_key(), out);
+    return err == E_NOT_FOUND ? signing_row(txn, single_row_key(), out) : err;
 }
 
 struct member_tally {

@@ -13,7 +13,7 @@ err_t lookup_member(struct store_txn *txn, uint32_t group_id, const char *text,
                     struct member_record *out) MUST_USE;
 /* The rekey going on, or else the last one. */
 err_t lookup_last_rekey(struct store_txn *txn, uint32_t group_id, struct rekey_record *out) MUST_USE;
-err_t lookup_signing(struct store_txn *txn, struct signing_record *out) MUST_USE;
+err_t lookup_signing(struct store_txn *txn, uint32_t version, struct signing_record *out) MUST_USE;
 err_t lookup_member_count(struct store_txn *txn, uint32_t group_id, const uint8_t node_id[NODE_ID_LEN],
                           struct member_count *out) MUST_USE;
 

@@ -39,7 +39,7 @@ struct cmd_psk_delete {
     struct prefix peer;
 };
 struct cmd_signing_key {
-    struct signing_record key; /* version must be the current one + 1, else E_STALE */
+    struct signing_record key; /* version must be the current one + 1, else E_STALE; E_STATE: a KEK still needs the one before */
 };
 struct cmd_member_registered {
     uint32_t group_id;
@@ -62,7 +62,7 @@ struct cmd_rekey {
     uint32_t policy_version; /* of the config that it was made from; other: E_STALE */
     enum rekey_kind kind;
     bool has_kek;
-    struct kek_record kek;
+    struct kek_record kek; /* of another signing key than the current: E_STALE */
     bool has_tek;
     struct tek_record tek;
     bool sid_reset;      /* SIDs start again: sid_epoch + 1 */

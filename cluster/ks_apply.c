@@ -26,12 +26,36 @@ static err_t apply_elect(struct ks_apply *a, const struct cmd_elect *c)
     return E_OK;
 }
 
+static bool signing_in_use(const struct ks_state *state, uint32_t version)
+{
+    for (size_t i = 0; i < state->group_count; i++) {
+        const struct group_record *r = &state->groups[i]->record;
+        if (r->has_kek && r->kek.signing_version == version)
+            return true;
+    }
+    return false;
+}
+
+void ks_signing_settle(struct ks_apply *a)
+{
+    struct signing_record *previous = &a->state->previous_signing;
+    if (previous->version == 0 || signing_in_use(a->state, previous->version))
+        return;
+    struct row_key key = previous_row_key();
+    *previous = (struct signing_record){0};
+    ks_drop(a, TABLE_SIGNING, &key);
+}
+
 static err_t apply_signing(struct ks_apply *a, const struct cmd_signing_key *c)
 {
     if (c->key.version != a->state->signing.version + 1)
         return E_STALE;
+    if (a->state->previous_signing.version != 0)
+        return E_STATE; /* some KEK is two keys behind then, and nobody could sign for its members */
+    a->state->previous_signing = a->state->signing;
     a->state->signing = c->key;
     ks_put_signing(a);
+    ks_signing_settle(a);
     return E_OK;
 }
 
@@ -82,7 +106,8 @@ static bool told_alike(const struct group_config *a, const struct group_config *
            a->sig_hash == b->sig_hash && a->ack == b->ack && suite_equal(&a->suite, &b->suite) &&
            a->activation_s == b->activation_s && a->deactivation_s == b->deactivation_s &&
            a->sid_bits == b->sid_bits && a->replay_window_ms == b->replay_window_ms &&
-           a->replay_attribute == b->replay_attribute && dialect_equal(&a->dialect, &b->dialect) && selectors_equal(a, b);
+           a->replay_attribute == b->replay_attribute && dialect_equal(&a->dialect, &b->dialect) &&
+           selectors_equal(a, b);
 }
 
 static err_t change_group(struct ks_apply *a, struct ks_group *group, const struct group_config *config)
@@ -157,6 +182,7 @@ void ks_apply_group_delete(struct ks_apply *a, const struct cmd_group_delete *c)
                 (state->group_count - i - 1) * sizeof(state->groups[0]));
         state->groups[--state->group_count] = NULL;
         ks_group_free(group);
+        ks_signing_settle(a);
         return;
     }
     a->result->err = E_UNKNOWN_GROUP;

@@ -110,6 +110,11 @@ err_t ks_state_hash(const struct ks_state *state, uint8_t out[32])
     w = writer_over(buf, sizeof(buf));
     signing_record_encode(&w, &state->signing);
     add(&chain, writer_bytes(&w));
+    if (state->previous_signing.version != 0) {
+        w = writer_over(buf, sizeof(buf));
+        signing_record_encode(&w, &state->previous_signing);
+        add(&chain, writer_bytes(&w));
+    }
     for (size_t i = 0; i < state->group_count; i++)
         add_group(&chain, state->groups[i]);
     add_psks(&chain, state);

@@ -15,7 +15,7 @@ struct ks_apply {
 
 /* Rows of what they name, into a->txn; nothing without one. Errors stick to the transaction. */
 void ks_put_cluster(const struct ks_apply *a);
-void ks_put_signing(const struct ks_apply *a);
+void ks_put_signing(const struct ks_apply *a); /* and the one before, if it is kept */
 void ks_put_group(const struct ks_apply *a, const struct ks_group *group);
 void ks_put_member(const struct ks_apply *a, const struct ks_member *member);
 void ks_put_rekey(const struct ks_apply *a, const struct rekey_record *rekey);
@@ -31,6 +31,9 @@ struct ks_group *ks_group_at(struct ks_state *state, uint32_t group_id);
 err_t ks_group_add(struct ks_state *state, uint32_t group_id, struct ks_group **out) MUST_USE;
 void ks_group_free(struct ks_group *group);
 struct bytes row_key_bytes(const struct row_key *key); /* borrows */
+
+/* After a KEK came or a group went: the signing key before is dropped once no KEK is verified with it. */
+void ks_signing_settle(struct ks_apply *a);
 
 /* One command each. A refusal is result->err; the return value is only for what this node cannot survive. */
 err_t ks_apply_group_set(struct ks_apply *a, const struct cmd_group_set *c) MUST_USE;

@@ -96,6 +96,18 @@ static bool load_token(void *context, struct bytes key, struct bytes value)
     return err == E_OK || stop(l, err);
 }
 
+/* Rows of before previous keys were kept have none. */
+static err_t load_previous(struct ks_state *state, struct store_txn *txn)
+{
+    struct row_key key = previous_row_key();
+    struct bytes value;
+    err_t err = store_get(txn, TABLE_SIGNING, row_key_bytes(&key), &value);
+    if (err != E_OK)
+        return err == E_NOT_FOUND ? E_OK : err;
+    err = signing_record_decode(&state->previous_signing, value);
+    return err == E_OK && state->previous_signing.version + 1 == state->signing.version ? E_OK : E_CORRUPT;
+}
+
 static err_t load_singles(struct ks_state *state, struct store_txn *txn)
 {
     struct row_key key = single_row_key();
@@ -110,6 +122,8 @@ static err_t load_singles(struct ks_state *state, struct store_txn *txn)
     err = store_get(txn, TABLE_SIGNING, row_key_bytes(&key), &value);
     if (err == E_OK)
         err = signing_record_decode(&state->signing, value) == E_OK ? E_OK : E_CORRUPT;
+    if (err == E_OK)
+        err = load_previous(state, txn);
     if (err != E_OK && err != E_NOT_FOUND)
         return err;
     err = store_get(txn, TABLE_CA, row_key_bytes(&key), &value);

@@ -12,7 +12,10 @@ uint32_t ks_left_s(uint64_t end_ms, uint64_t now_ms)
 err_t ks_kek_open(const struct ks_state *state, const struct ks_group *group, const struct kek_record *record,
                   const struct wrap_key *wrap, uint64_t now_ms, struct kek *out)
 {
-    const struct signing_record *signing = &state->signing;
+    /* Who is told this KEK verifies its next push, which the key of the KEK's time signs. */
+    const struct signing_record *signing = ks_signing_of(state, record->signing_version);
+    if (signing == NULL)
+        signing = &state->signing; /* a KEK that is over, or of before previous keys were kept */
     *out = (struct kek){
         .cipher = record->cipher,
         .lifetime_s = ks_left_s(kek_end_ms(record), now_ms),

@@ -33,6 +33,8 @@ static err_t rekey_fits(const struct ks_apply *a, const struct ks_group *group, 
         if (r->teks[i].spi == c->tek.spi)
             return E_EXISTS;
     }
+    if (c->has_kek && c->kek.signing_version != a->state->signing.version)
+        return E_STALE; /* told with a key that is the one before by now */
     return ks_runway_allows(r, &c->tek) ? E_OK : E_EXISTS;
 }
 
@@ -109,6 +111,7 @@ err_t ks_apply_rekey(struct ks_apply *a, const struct cmd_rekey *c)
         r->previous_kek = r->kek;
         r->has_kek = true;
         r->kek = c->kek;
+        ks_signing_settle(a);
     }
     if (push != NULL)
         begin_push(a, group, c, push);

@@ -24,6 +24,11 @@ void ks_put_signing(const struct ks_apply *a)
     struct writer w = writer_over(buf, sizeof(buf));
     signing_record_encode(&w, &a->state->signing);
     put(a, TABLE_SIGNING, single_row_key(), &w);
+    if (a->state->previous_signing.version == 0)
+        return;
+    w = writer_over(buf, sizeof(buf));
+    signing_record_encode(&w, &a->state->previous_signing);
+    put(a, TABLE_SIGNING, previous_row_key(), &w);
 }
 
 void ks_put_group(const struct ks_apply *a, const struct ks_group *group)

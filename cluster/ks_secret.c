@@ -61,12 +61,21 @@ err_t ks_signing_seal(const struct ks_state *state, const struct wrap_key *wrap,
     return err;
 }
 
-err_t ks_signing_open(const struct ks_state *state, const struct wrap_key *wrap,
+const struct signing_record *ks_signing_of(const struct ks_state *state, uint32_t version)
+{
+    if (version == 0)
+        return NULL;
+    if (version == state->signing.version)
+        return &state->signing;
+    return version == state->previous_signing.version ? &state->previous_signing : NULL;
+}
+
+err_t ks_signing_open(const struct ks_state *state, const struct wrap_key *wrap, uint32_t version,
                       uint8_t out[SIGN_PRIVATE_MAX], size_t *out_len)
 {
-    const struct signing_record *key = &state->signing;
+    const struct signing_record *key = ks_signing_of(state, version);
     *out_len = 0;
-    if (key->version == 0)
+    if (key == NULL)
         return E_STATE;
     if (key->private_len > SIGN_PRIVATE_MAX + KEYWRAP_OVERHEAD)
         return E_CORRUPT;

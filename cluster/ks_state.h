@@ -34,6 +34,9 @@ struct ks_state {
     struct cluster_record cluster;
     bool initialised; /* CLUSTER_INIT was applied */
     struct signing_record signing;
+    /* The one before, while members of some KEK verify with it: the push that brings them the new key is signed by the old one,
+     * whoever is the primary by then. version 0: every KEK has moved on. */
+    struct signing_record previous_signing;
     struct ks_group *groups[GROUP_MAX];
     size_t group_count;
     struct node_record nodes[KS_NODE_MAX]; /* by id */
@@ -133,8 +136,10 @@ err_t ks_ca_seal(const struct ks_state *state, const struct wrap_key *wrap, cons
                  struct bytes cert, struct bytes pkcs8, struct ca_record *out) MUST_USE;
 err_t ks_ca_open(const struct ks_state *state, const struct wrap_key *wrap, uint8_t out[CA_KEY_MAX],
                  size_t *out_len) MUST_USE;
-/* out: PKCS#8. E_STATE before the first signing key. */
-err_t ks_signing_open(const struct ks_state *state, const struct wrap_key *wrap, uint8_t out[SIGN_PRIVATE_MAX],
+/* The signing key of a version (KEKs name it), NULL if the state has it not (any more). */
+const struct signing_record *ks_signing_of(const struct ks_state *state, uint32_t version);
+/* out: PKCS#8. E_STATE: no signing key of that version. */
+err_t ks_signing_open(const struct ks_state *state, const struct wrap_key *wrap, uint32_t version, uint8_t out[SIGN_PRIVATE_MAX],
                       size_t *out_len) MUST_USE;
 
 #endif

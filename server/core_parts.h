@@ -159,7 +159,8 @@ void push_engine_tick(struct core *core, uint64_t *next_ms);
 void push_engine_stop(struct core *core, struct group_work *work);
 
 /* signing.c */
-/* The signing key of a version, opened; NULL if the state has it not (any more). Borrowed. */
+/* The signing key of a version, opened: the current, or the one before while a KEK needs it. NULL if the state has it not (any
+ * more). Borrowed. */
 struct signer *signing_find(struct core *core, uint32_t version);
 void signing_tick(struct core *core);
 void signing_job_done(struct core *core, struct job *job);

@@ -1,19 +1,19 @@
 /* signing.c - the key that signs rekeys: made in the pool, committed sealed, opened once per version. The
- * version before stays open for groups whose members verify with it still: the push that brings them the new
- * key is signed by the old one. */
+ * version before stays in the state for groups whose members verify with it still: the push that brings them
+ * the new key is signed by the old one, by whoever is the primary then. */
 #include <stdlib.h>
 
 #include "server/core_parts.h"
 
-static struct signer *signer_open(struct core *core)
+static struct signer *signer_open(struct core *core, uint32_t version)
 {
     uint8_t private_key[SIGN_PRIVATE_MAX];
     size_t len = 0;
     struct signer *signer = calloc(1, sizeof(*signer));
     if (signer == NULL)
         return NULL;
-    err_t err =
-        ks_signing_open(core_state(core), core->ports.wrap_key(core->ports.context), private_key, &len);
+    err_t err = ks_signing_open(core_state(core), core->ports.wrap_key(core->ports.context), version,
+                                private_key, &len);
     if (err == E_OK)
         err = sign_key_open((struct bytes){private_key, len}, &signer->key);
     secret_wipe(private_key, sizeof(private_key));
@@ -21,7 +21,7 @@ static struct signer *signer_open(struct core *core)
         free(signer);
         return NULL;
     }
-    signer->version = core_state(core)->signing.version;
+    signer->version = version;
     signer->refs = 1;
     return signer;
 }
@@ -31,9 +31,7 @@ struct signer *signing_find(struct core *core, uint32_t version)
     for (size_t i = 0; i < SIGNER_MAX; i++)
         if (core->signers[i] != NULL && core->signers[i]->version == version)
             return core->signers[i];
-    if (version == 0 || version != core_state(core)->signing.version)
-        return NULL;
-    struct signer *signer = signer_open(core);
+    struct signer *signer = signer_open(core, version);
     if (signer == NULL)
         return NULL;
     signer_release(core->signers[SIGNER_MAX - 1]);
@@ -55,8 +53,8 @@ void signing_tick(struct core *core)
 {
     if (core->sign_key_making || key_fits(core) || !core->ports.is_primary(core->ports.context))
         return;
-    /* Opened before it is replaced: afterwards the state has the new one only. */
-    signing_find(core, core_state(core)->signing.version);
+    if (core_state(core)->previous_signing.version != 0)
+        return; /* one change at a time: the last one has not reached all members */
     struct job *job = job_new(JOB_SIGN_KEY);
     if (job == NULL)
         return;

@@ -252,5 +252,6 @@ struct row_key rekey_row_key(uint32_t group_id, uint32_t seq);
 struct row_key psk_row_key(const struct prefix *peer);
 struct row_key node_row_key(const uint8_t node_id[NODE_ID_LEN]);
 struct row_key single_row_key(void); /* tables with one row */
+struct row_key previous_row_key(void); /* the signing key before, while a KEK is verified with it */
 
 #endif

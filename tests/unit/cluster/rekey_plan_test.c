@@ -198,7 +198,7 @@ static struct sign_key *open_signing(const struct ks *ks)
     uint8_t pkcs8[SIGN_PRIVATE_MAX];
     size_t len;
     struct sign_key *key;
-    assert_ok(ks_signing_open(&ks->state, &ks->wrap, pkcs8, &len));
+    assert_ok(ks_signing_open(&ks->state, &ks->wrap, ks->state.signing.version, pkcs8, &len));
     assert_ok(sign_key_open((struct bytes){pkcs8, len}, &key));
     return key;
 }

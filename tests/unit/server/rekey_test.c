@@ -303,7 +303,6 @@ static void a_full_socket_is_tried_again(void **state)
     fleet_close(&f);
 }
 
-/* The push that brings the new signing key is signed by the old one. */
 static void counter_modes_give_every_member_its_own_sender_ids(void **state)
 {
     (void)state;
