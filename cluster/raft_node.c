@@ -247,6 +247,32 @@ static err_t take_messages(struct raft_node *node, const struct raft_update *fro
     return E_OK;
 }
 
+/* A configuration that a server found in its log when it started may stay "uncommitted" in libraft for good although
+ * the commit index is beyond it, and a leader that thinks so changes nothing any more: no server could be replaced
+ * (docs/decisions/0008). What is below the commit index is committed. */
+static err_t settle_configuration(struct raft *raft)
+{
+    struct raft_configuration copy;
+    int rc = 0;
+    if (raft->configuration_uncommitted_index == 0 ||
+        raft->configuration_uncommitted_index > raft_commit_index(raft))
+        return E_OK;
+    raft_configuration_init(&copy);
+    for (unsigned i = 0; i < raft->configuration.n && rc == 0; i++) {
+        const struct raft_server *server = &raft->configuration.servers[i];
+        rc = raft_configuration_add(&copy, server->id, server->address, server->role);
+    }
+    if (rc != 0) {
+        raft_configuration_close(&copy);
+        return raft_node_err(rc);
+    }
+    raft_configuration_close(&raft->configuration_committed);
+    raft->configuration_committed = copy;
+    raft->configuration_committed_index = raft->configuration_uncommitted_index;
+    raft->configuration_uncommitted_index = 0;
+    return E_OK;
+}
+
 err_t raft_node_step(struct raft_node *node, uint64_t now_ms, struct raft_event *event,
                      struct raft_node_update *update)
 {
@@ -262,7 +288,7 @@ err_t raft_node_step(struct raft_node *node, uint64_t now_ms, struct raft_event 
     update->term = raft_current_term(&node->raft);
     update->vote = raft_voted_for(&node->raft);
     update->role_changed = (from.flags & (RAFT_UPDATE_STATE)) != 0;
-    err_t err = E_OK;
+    err_t err = settle_configuration(&node->raft);
     if ((from.flags & (RAFT_UPDATE_SNAPSHOT)) != 0)
         err = take_install(node, &from, update);
     if (err == E_OK && (from.flags & (RAFT_UPDATE_ENTRIES)) != 0)

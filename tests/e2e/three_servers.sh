@@ -67,6 +67,18 @@ check "healed: ready again" netlab_wait 20 netlab_api 2 /readyz
 check "healed: one truth" netlab_wait 15 netlab_same 1 2 3
 check "healed: the number of the majority" [ "$(seq_at 2)" = $((seq + 1)) ]
 check "healed: one primary" primaries_are 1
+
+# the third is lost with its disk
+node_at() { netlab_api 1 /v1/cluster | jq -r ".nodes[] | select(.address == \"$1\") | .node_id"; }
+remove() { netlab_ksctl 1 cluster remove "$(node_at 10.1.21.2)"; }
+netlab_stop ksd3 KILL
+check "a third that is lost is removed" netlab_wait 15 remove
+check "two voters are left" netlab_wait 10 netlab_voters 1 2
+rm -rf "$NETLAB_DIR/ks3.data"
+netlab_start ksd3 ks3 "$NETLAB_BIN/ksd" -c "$NETLAB_DIR/ksd3.conf" --join "$(netlab_ksctl 1 cluster token)"
+check "a new one takes its place" netlab_wait 20 netlab_api 3 /readyz
+check "three voters again" netlab_wait 10 netlab_voters 1 3
+check "with one truth" netlab_wait 10 netlab_same 1 2 3
 netlab_ksctl 1 cluster status
 netlab_ksctl 2 show crypto gdoi ks coop
 e2e_end
