@@ -218,6 +218,10 @@ void agent_on_push(struct agent *agent, const struct endpoint *from, struct byte
     err_t why = E_OK;
     switch (rekey_listen_look(&agent->listen, datagram, &agent->config->local.addr, &message, &why)) {
     case REKEY_NEW:
+        /* Sender ids are never pushed (RFC 6407 5.6.4.4): those of the registration stay, with their length.
+         */
+        if (message.policy.sid_bits == 0)
+            message.policy.sid_bits = agent->sid_bits;
         agent_ack_flush(agent, now_ms + agent->config->ack_jitter_ms,
                         out); /* the one before must not get lost */
         install(agent, from, datagram, &message, now_ms, out);

@@ -122,6 +122,39 @@ static void a_counter_mode_key_by_rekey_makes_it_register_for_a_sender_id(void *
     world_close(w);
 }
 
+static err_t wants_sender_ids(const struct group_policy *policy, const char **why)
+{
+    for (size_t i = 0; i < policy->tek_count; i++)
+        if (tek_is_counter_mode(&policy->teks[i]) && policy->sid_bits == 0) {
+            *why = "no sender ids";
+            return E_UNSUPPORTED;
+        }
+    return E_OK;
+}
+
+/* As the kernel's data path asks for them; a rekey never has any. */
+static void sender_ids_of_the_registration_hold_for_later_keys(void **state)
+{
+    (void)state;
+    struct world *w = world_registered(38);
+    struct tek next = world_gcm_tek(w, 0x2002, 3600), third = world_gcm_tek(w, 0x2003, 3600);
+    struct bytes push = world_rekey(w, &next, push_buffer);
+    w->policy.teks[w->policy.tek_count++] = next;
+    w->policy.sid_bits = 8;
+    world_push(w, push);
+    world_run(w, AGENT_DELETE_JITTER_MS + 1000);
+    assert_int_equal(w->ks[0].registered, 2);
+    assert_int_equal(w->sid_count, 1);
+    unsigned acks = w->acks.count;
+    uint64_t failures = event_count(EV_GDOI_REKEY_FAILURE);
+    w->agent.check = wants_sender_ids;
+    world_push(w, world_rekey(w, &third, push_buffer));
+    world_run(w, 100);
+    assert_int_equal(event_count(EV_GDOI_REKEY_FAILURE), failures);
+    assert_int_equal(w->acks.count, acks + 1);
+    world_close(w);
+}
+
 static void a_rekey_in_time_puts_off_the_registration(void **state)
 {
     (void)state;
@@ -144,6 +177,7 @@ int main(void)
         cmocka_unit_test(deletes_and_new_keys_in_one_push_replace),
         cmocka_unit_test(a_policy_that_we_cannot_do_is_refused_whole),
         cmocka_unit_test(a_counter_mode_key_by_rekey_makes_it_register_for_a_sender_id),
+        cmocka_unit_test(sender_ids_of_the_registration_hold_for_later_keys),
         cmocka_unit_test(a_rekey_in_time_puts_off_the_registration),
     };
     world_trace();
