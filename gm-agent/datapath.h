@@ -11,7 +11,7 @@
 #include "gm-agent/time_check.h"
 
 enum {
-    DATAPATH_FD_MAX = 4, /* descriptors that a back end wants to be polled */
+    DATAPATH_FD_MAX = 5, /* descriptors that a back end wants to be polled */
 };
 
 /* Borrowed for the time of the call. */

@@ -8,42 +8,9 @@
 #include <unistd.h>
 
 #include "base/event.h"
-#include "gm-agent/esp_path.h"
-#include "gm-agent/group_socket.h"
-#include "gm-agent/send_store.h"
-#include "gm-agent/steer.h"
+#include "gm-agent/datapath_user_parts.h"
+#include "gm-agent/packet_tap.h"
 #include "gm-agent/tun.h"
-
-enum {
-    BATCH = 64,              /* packets in one go */
-    BATCHES_MAX = 8,         /* goes before other descriptors have their turn */
-    PACKET_MAX = 10240,      /* octets: a TUN of at most 9000, and ESP around it */
-    SOCKET_BUFFER = 4 << 20, /* octets */
-    LOG_INTERVAL_MS = 10000, /* one line of each kind in so long */
-};
-
-struct user_datapath {
-    struct datapath base;
-    const struct gm_datapath_config *config;
-    struct esp_path path;
-    struct netlink_route *netlink;
-    struct steer steer;
-    uint32_t tun_index;
-    uint32_t tun_mtu;
-    int tun;
-    int guard;
-    int wan_out;       /* raw, headers are ours */
-    int wan_in;        /* raw ESP */
-    int wan_group;     /* ESP to multicast groups */
-    bool hears_groups; /* wan_group does */
-    struct send_store store;
-    char group[GM_NAME_MAX];
-    uint64_t logged_ms[DP_COUNTER_COUNT];
-    size_t queued; /* packets in out, to be sent */
-    uint8_t in[BATCH][PACKET_MAX];
-    uint8_t out[BATCH][PACKET_MAX];
-    size_t out_len[BATCH];
-};
 
 err_t datapath_user_check(const struct group_policy *policy, const char **why)
 {
@@ -60,47 +27,6 @@ err_t datapath_user_check(const struct group_policy *policy, const char **why)
         if (esp_key_len(&policy->teks[i].suite) == 0)
             *why = "a transform that this data path does not have";
     return *why == NULL ? E_OK : E_UNSUPPORTED;
-}
-
-/* Sampled already. The text is the one that people know: hundredths of seconds, the window in seconds. */
-static void log_time(struct user_datapath *dp, const struct esp_note *note)
-{
-    const struct time_reject *t = &note->time;
-    char mine[32], peer[32], window[32], src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
-    struct addr source = addr_v4(note->src[0], note->src[1], note->src[2], note->src[3]);
-    struct addr target = addr_v4(note->dst[0], note->dst[1], note->dst[2], note->dst[3]);
-    time_check_format(t->mine_us, mine);
-    time_check_format(t->peer_us, peer);
-    time_check_format_window(t->window_ms, window);
-    event(TIMEBASED_REPLAY_FAILED, dp->group, mine, peer, window, addr_format(&source, src),
-          addr_format(&target, dst));
-}
-
-/* One line of each kind now and then; the counters have all of them. */
-static void log_note(struct user_datapath *dp, const struct esp_note *note)
-{
-    char src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
-    uint64_t now_ms = dp->path.mono_ms;
-    if (note->why == DP_TIME_REPLAY) {
-        if (note->sampled)
-            log_time(dp, note);
-        return;
-    }
-    if (dp->logged_ms[note->why] != 0 && now_ms - dp->logged_ms[note->why] < LOG_INTERVAL_MS)
-        return;
-    dp->logged_ms[note->why] = now_ms;
-    struct addr source = addr_v4(note->src[0], note->src[1], note->src[2], note->src[3]);
-    struct addr target = addr_v4(note->dst[0], note->dst[1], note->dst[2], note->dst[3]);
-    addr_format(&source, src);
-    addr_format(&target, dst);
-    if (note->why == DP_INVALID_SPI)
-        event(RECVD_PKT_INV_SPI, dst, note->spi, src);
-    else if (note->why == DP_VERIFY_ERROR)
-        event(RECVD_PKT_MAC_ERR, note->spi, src, dst);
-    else if (note->why == DP_NOT_IPSEC)
-        event(RECVD_PKT_NOT_IPSEC, dst, src, note->protocol);
-    else if (note->why == DP_REPLAY)
-        event(PKT_REPLAY_ERR, note->spi, src, note->seq);
 }
 
 static void flush_wan(struct user_datapath *dp)
@@ -159,7 +85,7 @@ static bool from_lan(struct user_datapath *dp)
             queue_wan(dp, packet.len);
             break;
         case ESP_DROP:
-            log_note(dp, &note);
+            user_log_note(dp, &note);
             break;
         case ESP_TO_LAN:
         case ESP_IGNORE:
@@ -204,7 +130,7 @@ static bool from_esp(struct user_datapath *dp, int fd)
         if (verdict == ESP_TO_LAN)
             to_lan(dp, dp->out[0], len);
         else if (verdict == ESP_DROP)
-            log_note(dp, &note);
+            user_log_note(dp, &note);
     }
     return got == BATCH;
 }
@@ -230,7 +156,7 @@ static bool from_guard(struct user_datapath *dp)
         if (verdict == ESP_PASS)
             to_lan(dp, dp->in[0], (size_t)got);
         else if (verdict == ESP_DROP)
-            log_note(dp, &note);
+            user_log_note(dp, &note);
     }
     return true;
 }
@@ -241,8 +167,10 @@ static void user_ready(struct datapath *datapath, int fd)
     bool (*batch)(struct user_datapath *) = fd == dp->tun         ? from_lan
                                             : fd == dp->wan_in    ? from_wan
                                             : fd == dp->wan_group ? from_group
+                                            : fd == dp->wan_icmp  ? user_mtu_batch
                                                                   : from_guard;
     esp_path_tick(&dp->path);
+    user_mtu_age(dp);
     for (unsigned i = 0; i < BATCHES_MAX && batch(dp); i++)
         ;
     flush_wan(dp);
@@ -255,7 +183,8 @@ static size_t user_fds(const struct datapath *datapath, int out[DATAPATH_FD_MAX]
     out[1] = dp->wan_in;
     out[2] = dp->guard;
     out[3] = dp->wan_group;
-    return 4;
+    out[4] = dp->wan_icmp;
+    return 5;
 }
 
 /* The TUN is as long as a clear packet may be, so that the kernel tells hosts in time (fragmentation needed).
@@ -289,7 +218,7 @@ static err_t hear_groups(struct user_datapath *dp, const struct datapath_state *
         return E_OK;
     err_t err = netlink_link_info(dp->netlink, dp->config->wan, &wan);
     if (err == E_OK)
-        err = group_socket_listen(dp->wan_group, wan.index);
+        err = packet_tap_listen(TAP_GROUP_ESP, dp->wan_group, wan.index);
     dp->hears_groups = err == E_OK;
     return err;
 }
@@ -350,6 +279,7 @@ static void user_close(struct datapath *datapath)
     close_fd(dp->guard);
     close_fd(dp->wan_in);
     close_fd(dp->wan_group);
+    close_fd(dp->wan_icmp);
     close_fd(dp->wan_out);
     send_store_close(&dp->store);
     esp_path_close(&dp->path);
@@ -434,7 +364,8 @@ static err_t open_devices(struct user_datapath *dp, const char **why)
     *why = "a raw socket on the WAN device cannot be opened";
     if ((err = raw_socket(dp->config->wan, IPPROTO_RAW, SO_SNDBUFFORCE, &dp->wan_out)) != E_OK ||
         (err = raw_socket(dp->config->wan, IPPROTO_ESP, SO_RCVBUFFORCE, &dp->wan_in)) != E_OK ||
-        (err = group_socket_open(SOCKET_BUFFER, &dp->wan_group)) != E_OK)
+        (err = packet_tap_open(TAP_GROUP_ESP, SOCKET_BUFFER, &dp->wan_group)) != E_OK ||
+        (err = packet_tap_open(TAP_TOO_BIG, ICMP_BUFFER, &dp->wan_icmp)) != E_OK)
         return err;
     /* What we send to a group is not for this machine, and must not be routed by it once more. */
     if (setsockopt(dp->wan_out, IPPROTO_IP, IP_MULTICAST_LOOP, &no, sizeof(no)) != 0)
@@ -445,7 +376,8 @@ static err_t open_devices(struct user_datapath *dp, const char **why)
         (err = netlink_link_info(dp->netlink, "lo", &lo)) != E_OK ||
         (err = netlink_link_info(dp->netlink, dp->config->tun, &tun)) != E_OK ||
         (err = netlink_link_info(dp->netlink, guard_name, &guard)) != E_OK ||
-        (err = netlink_link_set(dp->netlink, guard.index, wan.mtu, true)) != E_OK)
+        (err = netlink_link_set(dp->netlink, guard.index, wan.mtu, true)) != E_OK ||
+        (err = packet_tap_listen(TAP_TOO_BIG, dp->wan_icmp, wan.index)) != E_OK)
         return err;
     dp->tun_index = tun.index;
     if ((err = set_mtu(dp)) != E_OK)
@@ -463,7 +395,7 @@ err_t datapath_user_open(const struct gm_datapath_config *config, struct datapat
         return E_NO_MEMORY;
     dp->base.ops = &user_ops;
     dp->config = config;
-    dp->tun = dp->guard = dp->wan_in = dp->wan_out = dp->wan_group = -1;
+    dp->tun = dp->guard = dp->wan_in = dp->wan_out = dp->wan_group = dp->wan_icmp = -1;
     dp->store.lock = -1;
     err_t err = open_path(dp, why);
     if (err == E_OK)

@@ -49,6 +49,10 @@ err_t netlink_table_stop(struct netlink_route *netlink, uint32_t table) MUST_USE
 /* "look elsewhere for this prefix": the table does not decide it. Adding twice is fine. */
 err_t netlink_table_throw(struct netlink_route *netlink, uint32_t table, const struct prefix *prefix,
                           bool add) MUST_USE;
+/* A host to which packets longer than mtu are answered or cut, out of the device; mtu 0: no such route any
+ * more. */
+err_t netlink_table_narrow(struct netlink_route *netlink, uint32_t table, const uint8_t dst[4],
+                           uint32_t index, uint32_t mtu) MUST_USE;
 /* The IPv4 networks that a device is directly in: the kernel's own routes of the main table. *count is at
  * most max. */
 err_t netlink_connected(struct netlink_route *netlink, uint32_t index, struct prefix *out, size_t max,

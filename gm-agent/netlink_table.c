@@ -51,6 +51,24 @@ err_t netlink_table_throw(struct netlink_route *netlink, uint32_t table, const s
     return netlink_request(netlink, message);
 }
 
+err_t netlink_table_narrow(struct netlink_route *netlink, uint32_t table, const uint8_t dst[4],
+                           uint32_t index, uint32_t mtu)
+{
+    uint8_t buffer[NETLINK_REQUEST_MAX] = {0};
+    uint16_t flags = mtu != 0 ? NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE : NLM_F_ACK;
+    struct nlmsghdr *message = netlink_begin(netlink, buffer, mtu != 0 ? RTM_NEWROUTE : RTM_DELROUTE, flags);
+    struct rtmsg *route = put_route(message, table, RTN_UNICAST);
+    route->rtm_dst_len = 32;
+    mnl_attr_put(message, RTA_DST, 4, dst);
+    mnl_attr_put_u32(message, RTA_OIF, index);
+    if (mtu != 0) {
+        struct nlattr *metrics = mnl_attr_nest_start(message, RTA_METRICS);
+        mnl_attr_put_u32(message, RTAX_MTU, mtu);
+        mnl_attr_nest_end(message, metrics);
+    }
+    return netlink_request(netlink, message);
+}
+
 enum { ROUTE_BATCH = 64 }; /* routes of one dump that are taken */
 
 struct found_route {

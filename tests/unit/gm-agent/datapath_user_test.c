@@ -61,6 +61,44 @@ static void hosts_are_told_the_mtu(void **state)
     net_close(net);
 }
 
+/* A link behind the router is narrower. ESP has the host's addresses, so the router tells the host, and
+ * quotes what the host never sent. */
+static void hosts_are_told_of_a_narrow_way_that_a_router_complains_of(void **state)
+{
+    (void)state;
+    if (!can_do())
+        skip();
+    struct net *net = net_open();
+    static uint8_t data[1300], got[1300];
+    int want = IP_PMTUDISC_DO, mtu = 0;
+    socklen_t len = sizeof(mtu);
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+    enter(net, WAN);
+    run("ip link set gm2 mtu 1200");
+    assert_int_equal(inet_pton(AF_INET, "192.168.14.10", &to.sin_addr), 1);
+    assert_int_equal(setsockopt(net->h1, IPPROTO_IP, IP_MTU_DISCOVER, &want, sizeof(want)), 0);
+    assert_int_equal(connect(net->h1, (struct sockaddr *)&to, sizeof(to)), 0);
+    assert_int_equal(getsockopt(net->h1, IPPROTO_IP, IP_MTU, &mtu, &len), 0);
+    assert_int_equal(mtu, 1500);
+    uint64_t end_ms = clock_mono_ms(&clock_system) + DEADLINE_MS;
+    do { /* the first one is complained of, a later one answered */
+        if (send(net->h1, data, sizeof(data), 0) < 0)
+            assert_int_equal(errno, EMSGSIZE);
+        serve_until(net, -1, 20);
+        assert_int_equal(getsockopt(net->h1, IPPROTO_IP, IP_MTU, &mtu, &len), 0);
+    } while (mtu == 1500 && clock_mono_ms(&clock_system) < end_ms);
+    assert_in_range(mtu, 1200 - 80, 1200 - 20 - 8);
+    int told = 0; /* by the answer; else the next send would say so */
+    len = sizeof(told);
+    assert_int_equal(getsockopt(net->h1, SOL_SOCKET, SO_ERROR, &told, &len), 0);
+    assert_int_equal(send(net->h1, data, (size_t)mtu - 28, 0), mtu - 28);
+    assert_true(serve_until(net, net->h2, DEADLINE_MS));
+    assert_int_equal(recv(net->h2, got, sizeof(got), 0), mtu - 28);
+    enter(net, GM1); /* to another host of that site the way is asked anew */
+    run("test \"$(ip route list table all proto 84 | grep -c 'mtu 1[01]')\" = 1");
+    net_close(net);
+}
+
 static void a_key_change_loses_nothing(void **state)
 {
     (void)state;
@@ -274,6 +312,7 @@ int main(void)
         cmocka_unit_test(hosts_talk_and_the_wan_sees_only_esp_with_their_addresses),
         cmocka_unit_test(large_datagrams_go_in_fragments),
         cmocka_unit_test(hosts_are_told_the_mtu),
+        cmocka_unit_test(hosts_are_told_of_a_narrow_way_that_a_router_complains_of),
         cmocka_unit_test(a_key_change_loses_nothing),
         cmocka_unit_test(without_a_key_nothing_leaves),
         cmocka_unit_test(clear_packets_from_the_wan_do_not_reach_the_hosts),

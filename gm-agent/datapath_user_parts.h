@@ -1,0 +1,53 @@
+/* datapath_user_parts.h - parts of the user back end, among datapath_user*.c. */
+#ifndef GM_AGENT_DATAPATH_USER_PARTS_H
+#define GM_AGENT_DATAPATH_USER_PARTS_H
+
+#include "gm-agent/esp_path.h"
+#include "gm-agent/path_mtu.h"
+#include "gm-agent/send_store.h"
+#include "gm-agent/steer.h"
+
+enum {
+    BATCH = 64,              /* packets in one go */
+    BATCHES_MAX = 8,         /* goes before other descriptors have their turn */
+    PACKET_MAX = 10240,      /* octets: a TUN of at most 9000, and ESP around it */
+    SOCKET_BUFFER = 4 << 20, /* octets */
+    ICMP_BUFFER = 64 << 10,
+};
+
+struct user_datapath {
+    struct datapath base;
+    const struct gm_datapath_config *config;
+    struct esp_path path;
+    struct netlink_route *netlink;
+    struct steer steer;
+    uint32_t tun_index;
+    uint32_t tun_mtu;
+    int tun;
+    int guard;
+    int wan_out;   /* raw, headers are ours */
+    int wan_in;    /* raw ESP */
+    int wan_group; /* ESP to multicast groups */
+    int wan_icmp;  /* complaints of routers */
+    struct path_mtu mtu;
+    uint64_t mtu_age_ms; /* when to look for what is old */
+    bool hears_groups;   /* wan_group does */
+    struct send_store store;
+    char group[GM_NAME_MAX];
+    uint64_t logged_ms[DP_COUNTER_COUNT];
+    size_t queued; /* packets in out, to be sent */
+    uint8_t in[BATCH][PACKET_MAX];
+    uint8_t out[BATCH][PACKET_MAX];
+    size_t out_len[BATCH];
+};
+
+/* datapath_user_log.c: one line of each kind now and then; the counters have all of them. */
+void user_log_note(struct user_datapath *dp, const struct esp_note *note);
+
+/* datapath_user_mtu.c: a batch of complaints; hosts are answered by the kernel from then on. False: nothing
+ * is left. */
+bool user_mtu_batch(struct user_datapath *dp);
+/* What was learnt long ago is forgotten. */
+void user_mtu_age(struct user_datapath *dp);
+
+#endif

@@ -1,0 +1,88 @@
+/* path_mtu.c - complaints of routers. */
+#include "gm-agent/path_mtu.h"
+
+#include <string.h>
+
+#include "gm-agent/ip_packet.h"
+
+enum { ICMP = 1, ICMP_UNREACHABLE = 3, ICMP_TOO_BIG = 4 };
+
+/* What old routers may have meant: the next of the usual lengths below the packet's (RFC 1191 7.1). */
+static uint16_t guess(uint16_t length)
+{
+    static const uint16_t usual[] = {8166, 4352, 2002, 1492, 1006, 576};
+    for (size_t i = 0; i < ARRAY_LEN(usual); i++)
+        if (usual[i] < length)
+            return usual[i];
+    return 0;
+}
+
+/* The quoted packet is cut, so its header is read here and not by ip_packet_decode. */
+static bool read_quoted(struct path_mtu_hint *out, struct reader *r, uint16_t mtu)
+{
+    uint8_t first = read_u8(r);
+    size_t header = 4u * (first & 0x0fu);
+    read_skip(r, 1);
+    uint16_t length = read_u16(r);
+    read_skip(r, 5);
+    uint8_t protocol = read_u8(r);
+    read_skip(r, 2);
+    struct bytes addresses = read_bytes(r, 8);
+    if (first >> 4 != 4 || header < IP_HEADER_LEN || protocol != IP_PROTOCOL_ESP || r->err != E_OK)
+        return false;
+    memcpy(out->src, addresses.data, 4);
+    memcpy(out->dst, addresses.data + 4, 4);
+    read_skip(r, header - IP_HEADER_LEN);
+    out->spi = read_u32(r);
+    out->mtu = mtu != 0 ? mtu : guess(length);
+    return r->err == E_OK && out->mtu < length;
+}
+
+bool path_mtu_read(struct path_mtu_hint *out, struct bytes packet)
+{
+    struct ip_packet ip;
+    memset(out, 0, sizeof(*out));
+    if (ip_packet_decode(&ip, packet) != E_OK || ip.protocol != ICMP || ip.fragment)
+        return false;
+    memcpy(out->router, ip.src, 4);
+    struct bytes body = bytes_slice(ip.whole, ip.header_len, ip.whole.len);
+    struct reader r = reader_over(body);
+    uint8_t type = read_u8(&r), code = read_u8(&r);
+    read_skip(&r, 4); /* checksum, unused */
+    uint16_t mtu = read_u16(&r);
+    if (type != ICMP_UNREACHABLE || code != ICMP_TOO_BIG || ip_checksum(body) != 0)
+        return false;
+    return read_quoted(out, &r, mtu);
+}
+
+bool path_mtu_learn(struct path_mtu *table, const uint8_t dst[4], uint16_t mtu, uint64_t now_ms)
+{
+    size_t at = 0;
+    if (mtu < PATH_MTU_MIN)
+        return false;
+    while (at < table->count && memcmp(table->hosts[at].dst, dst, 4) != 0)
+        at++;
+    if (at == PATH_MTU_HOSTS_MAX)
+        return false;
+    bool narrower = at == table->count || mtu < table->hosts[at].mtu;
+    if (!narrower)
+        return false;
+    if (at == table->count)
+        table->count++;
+    memcpy(table->hosts[at].dst, dst, 4);
+    table->hosts[at].mtu = mtu;
+    table->hosts[at].until_ms = now_ms + PATH_MTU_LIFE_MS;
+    return true;
+}
+
+bool path_mtu_forget(struct path_mtu *table, uint64_t now_ms, uint8_t dst[4])
+{
+    for (size_t i = 0; i < table->count; i++) {
+        if (table->hosts[i].until_ms > now_ms)
+            continue;
+        memcpy(dst, table->hosts[i].dst, 4);
+        table->hosts[i] = table->hosts[--table->count];
+        return true;
+    }
+    return false;
+}

@@ -1,0 +1,144 @@
+/* Complaints of routers: read, remembered, forgotten. */
+#include <string.h>
+
+#include "gm-agent/ip_packet.h"
+#include "gm-agent/path_mtu.h"
+#include "tests/lib/test.h"
+
+enum { ICMP_AT = 20, QUOTED_AT = 28, COMPLAINT_LEN = 56 };
+
+static void sum_again(uint8_t raw[COMPLAINT_LEN])
+{
+    struct bytes icmp = {raw + ICMP_AT, COMPLAINT_LEN - ICMP_AT};
+    memset(raw + ICMP_AT + 2, 0, 2);
+    uint16_t sum = ip_checksum(icmp);
+    raw[ICMP_AT + 2] = (uint8_t)(sum >> 8);
+    raw[ICMP_AT + 3] = (uint8_t)sum;
+}
+
+/* Router 10.1.13.1 to host 192.168.13.10: ESP of 1340 octets from it to 192.168.14.10 does not fit into mtu.
+ */
+static void complain(uint8_t raw[COMPLAINT_LEN], uint16_t mtu)
+{
+    static const uint8_t packet[COMPLAINT_LEN] = {0x45, 0,    0,         COMPLAINT_LEN,
+                                                  0,    1,    0,         0,
+                                                  64,   1,    0,         0,
+                                                  10,   1,    13,        1,
+                                                  192,  168,  13,        10, /* IP */
+                                                  3,    4,    0,         0,
+                                                  0,    0,    0,         0, /* ICMP */
+                                                  0x45, 0,    1340 >> 8, 1340 & 0xff,
+                                                  0,    7,    0x40,      0,
+                                                  63,   50,   0,         0,
+                                                  192,  168,  13,        10,
+                                                  192,  168,  14,        10, /* quoted */
+                                                  0x01, 0x02, 0x03,      0x04,
+                                                  0,    0,    0,         9};
+    memcpy(raw, packet, sizeof(packet));
+    raw[ICMP_AT + 6] = (uint8_t)(mtu >> 8);
+    raw[ICMP_AT + 7] = (uint8_t)mtu;
+    sum_again(raw);
+}
+
+static bool reads(struct path_mtu_hint *hint, const uint8_t *raw, size_t len)
+{
+    return path_mtu_read(hint, (struct bytes){raw, len});
+}
+
+static void a_complaint_names_router_hosts_key_and_length(void **state)
+{
+    (void)state;
+    static const uint8_t router[] = {10, 1, 13, 1}, src[] = {192, 168, 13, 10}, dst[] = {192, 168, 14, 10};
+    struct path_mtu_hint hint;
+    uint8_t raw[COMPLAINT_LEN];
+    complain(raw, 1300);
+    assert_true(reads(&hint, raw, sizeof(raw)));
+    assert_memory_equal(hint.router, router, 4);
+    assert_memory_equal(hint.src, src, 4);
+    assert_memory_equal(hint.dst, dst, 4);
+    assert_int_equal(hint.spi, 0x01020304);
+    assert_int_equal(hint.mtu, 1300);
+}
+
+static void an_old_router_that_names_no_length_is_guessed_for(void **state)
+{
+    (void)state;
+    struct path_mtu_hint hint;
+    uint8_t raw[COMPLAINT_LEN];
+    complain(raw, 0);
+    assert_true(reads(&hint, raw, sizeof(raw)));
+    assert_int_equal(hint.mtu, 1006);
+}
+
+static void what_is_no_complaint_about_esp_is_none(void **state)
+{
+    (void)state;
+    struct path_mtu_hint hint;
+    uint8_t raw[COMPLAINT_LEN];
+    complain(raw, 1400); /* would have fitted */
+    assert_false(reads(&hint, raw, sizeof(raw)));
+    const struct {
+        size_t at;
+        uint8_t value;
+    } changes[] = {{9, 17},           {7, 1},
+                   {ICMP_AT, 11},     {ICMP_AT + 1, 3},
+                   {QUOTED_AT, 0x65}, {QUOTED_AT, 0x44},
+                   {QUOTED_AT, 0x4f}, {QUOTED_AT + 9, 6}};
+    for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
+        complain(raw, 1300);
+        raw[changes[i].at] = changes[i].value;
+        sum_again(raw);
+        assert_false(reads(&hint, raw, sizeof(raw)));
+    }
+    complain(raw, 1300);
+    raw[ICMP_AT + 2] ^= 1; /* a bad checksum */
+    assert_false(reads(&hint, raw, sizeof(raw)));
+    for (size_t len = 0; len < COMPLAINT_LEN; len++) {
+        complain(raw, 1300);
+        assert_false(reads(&hint, raw, len));
+    }
+}
+
+static void only_a_narrower_way_is_news_and_it_is_forgotten_in_time(void **state)
+{
+    (void)state;
+    static struct path_mtu table;
+    const uint8_t dst[] = {192, 168, 14, 10};
+    uint8_t gone[4];
+    assert_true(path_mtu_learn(&table, dst, 1300, 1000));
+    assert_false(path_mtu_learn(&table, dst, 1300, 2000));
+    assert_false(path_mtu_learn(&table, dst, 1400, 2000));
+    assert_true(path_mtu_learn(&table, dst, 1200, 2000));
+    assert_int_equal(table.count, 1);
+    assert_false(path_mtu_forget(&table, 1000 + PATH_MTU_LIFE_MS, gone));
+    assert_true(path_mtu_forget(&table, 2000 + PATH_MTU_LIFE_MS, gone));
+    assert_memory_equal(gone, dst, 4);
+    assert_true(path_mtu_learn(&table, dst, 1400, 0));
+}
+
+static void nobody_can_make_ways_arbitrarily_narrow_or_the_table_long(void **state)
+{
+    (void)state;
+    static struct path_mtu table;
+    uint8_t dst[] = {10, 0, 0, 0};
+    assert_false(path_mtu_learn(&table, dst, PATH_MTU_MIN - 1, 0));
+    for (unsigned i = 0; i < PATH_MTU_HOSTS_MAX; i++) {
+        dst[3] = (uint8_t)i;
+        assert_true(path_mtu_learn(&table, dst, PATH_MTU_MIN, 0));
+    }
+    dst[0] = 11;
+    assert_false(path_mtu_learn(&table, dst, 1000, 0));
+    assert_int_equal(table.count, PATH_MTU_HOSTS_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_complaint_names_router_hosts_key_and_length),
+        cmocka_unit_test(an_old_router_that_names_no_length_is_guessed_for),
+        cmocka_unit_test(what_is_no_complaint_about_esp_is_none),
+        cmocka_unit_test(only_a_narrower_way_is_news_and_it_is_forgotten_in_time),
+        cmocka_unit_test(nobody_can_make_ways_arbitrarily_narrow_or_the_table_long),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
