@@ -246,7 +246,7 @@ void cluster_finish_stop(struct cluster *c)
     if (c->join != NULL && !c->join_stopped)
         return;
     bool writing = c->log_job.running || (c->write_count > 0 && !c->dead);
-    if (writing || c->snapshot_job.running || c->loop == NULL || c->role == NULL)
+    if (writing || c->snapshot_job.running || c->backup_job.running || c->loop == NULL || c->role == NULL)
         return;
     c->role = NULL; /* once */
     cluster_drop_proposals(c, E_CANCELED);

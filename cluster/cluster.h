@@ -146,5 +146,10 @@ err_t cluster_cert_renew(struct cluster *cluster, const uint8_t *id) MUST_USE;
 /* Has the states compared now. Errors of cluster_propose. */
 err_t cluster_mark(struct cluster *cluster, cluster_done_fn done, void *context) MUST_USE;
 void cluster_status(const struct cluster *cluster, struct cluster_status *out);
+/* The whole state as it is applied here now, sealed under the key in that file (cluster/backup_file.h). done comes from the
+ * loop, also while the cluster stops: E_OK with the file, heap, for the receiver to free; else why not. E_STATE: not ready;
+ * E_AGAIN: a backup or a snapshot is being written; E_MISSING: key_file is empty. Events tell what came of it. */
+typedef void (*cluster_backup_fn)(void *context, err_t err, uint64_t index, uint8_t *file, size_t len);
+err_t cluster_backup(struct cluster *cluster, const char *key_file, cluster_backup_fn done, void *context) MUST_USE;
 
 #endif

@@ -146,7 +146,7 @@ void cluster_snapshot_start(struct cluster *c)
     uint64_t every = c->options.snapshot_entries != 0 ? c->options.snapshot_entries : SNAPSHOT_ENTRIES;
     bool due =
         c->applied_index - c->snapshot_index >= every || raft_node_log_bytes(c->node) >= snapshot_log_octets;
-    if (job->running || c->dead || c->stopping || c->installing || !due)
+    if (job->running || c->backup_job.running || c->dead || c->stopping || c->installing || !due)
         return;
     err_t err = raft_node_snapshot_meta(c->node, c->applied_index, &job->meta);
     if (err == E_STATE)
@@ -214,7 +214,8 @@ static err_t install(struct cluster *c, struct raft_node_update *update)
 void cluster_install_start(struct cluster *c)
 {
     struct raft_node_update update;
-    if (!c->installing || c->log_job.running || c->snapshot_job.running || c->dead)
+    if (!c->installing || c->log_job.running || c->snapshot_job.running ||
+        c->backup_job.running || c->dead)
         return;
     cluster_set_ready(c, false, "the state is taken over from another key server");
     err_t err = install(c, &update);

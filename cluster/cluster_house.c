@@ -10,6 +10,13 @@ static bool is_self(const struct cluster *c, const uint8_t id[NODE_ID_LEN])
     return memcmp(id, c->node_id, NODE_ID_LEN) == 0;
 }
 
+/* Was there ever an election? Not in a new cluster, whose epoch is 0, and not in a restored one. */
+static bool has_primary(const struct cluster *c)
+{
+    static const uint8_t nobody[NODE_ID_LEN];
+    return memcmp(c->state.cluster.primary_id, nobody, NODE_ID_LEN) != 0;
+}
+
 /* The next primary, when one is due. */
 static bool elect(struct cluster *c, struct command *command)
 {
@@ -110,9 +117,9 @@ void cluster_keep_house(struct cluster *c)
         err = rng_fill(c->options.rng, command.u.cluster_init.cluster_id, CLUSTER_ID_LEN);
     } else if (cluster_has_peers(c) && c->state.ca.cert_len == 0) {
         err = cluster_make_authority(c, &command);
-    } else if (cluster_has_peers(c) && c->state.cluster.coop_epoch == 0) {
+    } else if (cluster_has_peers(c) && !has_primary(c)) {
         command.type = CMD_ELECT; /* the first one, before there are others to choose from */
-        command.u.elect.epoch = 1;
+        command.u.elect.epoch = c->state.cluster.coop_epoch + 1;
         memcpy(command.u.elect.primary_id, c->node_id, NODE_ID_LEN);
     } else if (!elect(c, &command)) {
         if (cluster_has_peers(c))
@@ -152,7 +159,7 @@ void cluster_judge_ready(struct cluster *c)
         cluster_set_ready(c, false, "no quorum of key servers");
         return;
     }
-    if (c->ready || c->diverged || !c->have_key || !c->state.initialised || c->state.cluster.coop_epoch == 0)
+    if (c->ready || c->diverged || !c->have_key || !c->state.initialised || !has_primary(c))
         return;
     const struct peer *leader = leader_peer(c);
     bool follows = leader != NULL && cluster_peer_fresh(c, leader) && leader->leads &&

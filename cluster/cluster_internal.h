@@ -2,6 +2,7 @@
 #ifndef CLUSTER_CLUSTER_INTERNAL_H
 #define CLUSTER_CLUSTER_INTERNAL_H
 
+#include "cluster/backup_file.h"
 #include "cluster/cluster.h"
 #include "cluster/cluster_clock.h"
 #include "cluster/cluster_loop.h"
@@ -57,6 +58,21 @@ struct snapshot_job {
     struct snapshot_meta meta;
     struct store_txn *txn;
     err_t err;
+};
+
+/* A backup that an operator waits for; on the snapshot's lane, so never beside one. */
+struct backup_job {
+    struct cluster_job job;
+    bool running;
+    struct backup_head head;
+    struct store_txn *txn;
+    struct wrap_key data_key;
+    char key_file[DISK_PATH_MAX];
+    uint8_t *file; /* heap */
+    size_t file_len;
+    err_t err;
+    cluster_backup_fn done;
+    void *context;
 };
 
 /* A server that we connect to, and what it said last. */
@@ -182,6 +198,7 @@ struct cluster {
     size_t write_count;
     struct log_job log_job;
     struct snapshot_job snapshot_job;
+    struct backup_job backup_job;
     void (*stopped)(void *context);
     void *stopped_context;
 };

@@ -69,6 +69,10 @@ void ks_runway_used(struct group_record *record, const struct tek_record *tek);
 err_t ks_tek_draw(const struct ks_state *state, const struct ks_group *group, const struct wrap_key *wrap, const struct rng *rng,
                   struct tek_record *record, struct tek *clear) MUST_USE;
 
+/* The lowest bits of every TEK's SPI: of the cluster's id, so that a restored cluster (ks_restore.h), whose id names another
+ * lane, draws none that the one before it drew. */
+uint32_t ks_spi_lane(const uint8_t cluster_id[CLUSTER_ID_LEN]);
+
 /* When a key is no longer accepted: its lifetime is over, and for a TEK the deactivation delay too. */
 uint64_t kek_end_ms(const struct kek_record *kek);
 uint64_t tek_end_ms(const struct tek_record *tek);

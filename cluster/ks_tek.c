@@ -6,7 +6,13 @@
 enum {
     TEK_SPI_FIRST = 256, /* 0..255 are reserved (RFC 4303 2.1) */
     SPI_TRIES = 16,
+    SPI_LANE_MASK = 0xf,
 };
+
+uint32_t ks_spi_lane(const uint8_t cluster_id[CLUSTER_ID_LEN])
+{
+    return cluster_id[0] & SPI_LANE_MASK;
+}
 
 static err_t draw_secret(const struct rng *rng, size_t len, struct secret *out)
 {
@@ -39,7 +45,7 @@ static err_t draw_spi(const struct ks_state *state, const struct rng *rng, uint3
         if (err != E_OK)
             return err;
         struct reader r = reader_over(BYTES_OF(raw));
-        *out = read_u32(&r);
+        *out = (read_u32(&r) & ~(uint32_t)SPI_LANE_MASK) | ks_spi_lane(state->cluster.cluster_id);
         if (*out >= TEK_SPI_FIRST && !spi_in_use(state, *out))
             return E_OK;
     }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/hex.h"
+#include "cluster/backup_file.h"
 #include "proto/crypto/cipher.h"
 
 static const uint8_t data_key_magic[8] = {'Q', 'R', 'T', 'D', 'K', 'E', 'Y', '1'};
@@ -98,7 +99,7 @@ static err_t node_key_make(const char *file, const struct disk *disk, const stru
 }
 
 /* Opened first, checked on the descriptor: no other file can slip in between. */
-static err_t node_key_read(const char *file, uint8_t text[HEX_FILE_MAX + 1], size_t *len)
+static err_t key_file_read(const char *file, uint8_t *text, size_t max, size_t *len)
 {
     int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
@@ -110,7 +111,7 @@ static err_t node_key_read(const char *file, uint8_t text[HEX_FILE_MAX + 1], siz
     if (err == E_OK &&
         (!S_ISREG(st.st_mode) || (st.st_mode & others) != 0 || (st.st_uid != geteuid() && st.st_uid != 0)))
         err = E_PERMISSION;
-    ssize_t got = err == E_OK ? pread(fd, text, HEX_FILE_MAX + 1, 0) : 0;
+    ssize_t got = err == E_OK ? pread(fd, text, max, 0) : 0;
     close(fd);
     if (got < 0)
         return disk_err(errno);
@@ -124,7 +125,7 @@ err_t node_key_open(const char *file, const struct disk *disk, const struct rng 
     *out = (struct secret){.len = KEYWRAP_KEY_LEN};
     uint8_t text[HEX_FILE_MAX + 1];
     size_t len = 0;
-    err_t err = node_key_read(file, text, &len);
+    err_t err = key_file_read(file, text, sizeof(text), &len);
     if (err == E_OK)
         err = hex_parse((struct bytes){text, len}, out->data, out->len);
     secret_wipe(text, sizeof(text));
@@ -132,6 +133,22 @@ err_t node_key_open(const char *file, const struct disk *disk, const struct rng 
         err = node_key_make(file, disk, rng, out);
     if (err != E_OK)
         secret_close(out);
+    return err;
+}
+
+err_t backup_key_open(const char *file, struct secret *out)
+{
+    uint8_t text[SECRET_LEN_MAX + 2]; /* a line end, and one more that is too long */
+    size_t len = 0;
+    *out = (struct secret){0};
+    err_t err = key_file_read(file, text, sizeof(text), &len);
+    if (err == E_OK && len > 0 && text[len - 1] == '\n')
+        len--;
+    if (err == E_OK && (len < BACKUP_KEY_MIN || len > SECRET_LEN_MAX))
+        err = E_BAD_LENGTH;
+    if (err == E_OK)
+        err = secret_set(out, (struct bytes){text, len});
+    secret_wipe(text, sizeof(text));
     return err;
 }
 

@@ -17,6 +17,9 @@ err_t node_id_open(const char *dir, const struct disk *disk, const struct rng *r
  * Made if absent and first; else E_NOT_FOUND. E_CORRUPT for other content. */
 err_t node_key_open(const char *file, const struct disk *disk, const struct rng *rng, bool first,
                     struct secret *out) MUST_USE;
+/* The backup key: the text of such a file, without a line end, BACKUP_KEY_MIN .. SECRET_LEN_MAX octets (E_BAD_LENGTH).
+ * E_NOT_FOUND, E_PERMISSION, E_IO. */
+err_t backup_key_open(const char *file, struct secret *out) MUST_USE;
 /* DIR/data.key. Made if absent and first; else E_NOT_FOUND. E_CORRUPT: damaged, or of another node or node
  * key. */
 err_t data_key_open(const char *dir, const struct disk *disk, const struct rng *rng,

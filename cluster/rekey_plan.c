@@ -62,15 +62,19 @@ static uint64_t sid_due_ms(const struct group_record *r)
     return tek->created_ms + (uint64_t)gap_s * 1000;
 }
 
-static bool sids_change(const struct group_record *r)
+/* Are the ids that the newest TEK's senders have not of the kind that is given out now? */
+bool rekey_changes_sids(const struct group_record *r)
 {
-    return is_counter_mode(r) && r->tek_count > 0 && r->teks[r->tek_count - 1].sid_bits != r->config.sid_bits;
+    if (!is_counter_mode(r) || r->tek_count == 0)
+        return false;
+    const struct tek_record *tek = &r->teks[r->tek_count - 1];
+    return tek->sid_bits != r->config.sid_bits || tek->sid_epoch != r->sid_epoch;
 }
 
 /* When the group's next rekey is due, and which one. */
 static uint64_t next_due(const struct group_record *r, uint64_t now_ms, struct rekey_due *due)
 {
-    *due = (struct rekey_due){.group_id = r->id, .kind = REKEY_INITIAL, .sid_reset = sids_change(r)};
+    *due = (struct rekey_due){.group_id = r->id, .kind = REKEY_INITIAL, .sid_reset = rekey_changes_sids(r)};
     if (!r->has_kek || r->tek_count == 0 || kek_end_ms(&r->kek) <= now_ms)
         return now_ms; /* no key that a push could be sealed under: members come by themselves */
     uint64_t kek_ms = kek_due_ms(r), tek_ms = tek_due_ms(r), sid_ms = sid_due_ms(r);

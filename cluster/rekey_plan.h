@@ -18,6 +18,8 @@ struct rekey_due {
 
 /* Fills due (at most max) and *next_ms (cluster time of the next look; UINT64_MAX: none). Groups that are pushing are left out. */
 size_t rekey_plan(const struct ks_state *state, uint64_t now_ms, struct rekey_due *due, size_t max, uint64_t *next_ms);
+/* A counter mode whose newest TEK is of another SID length or epoch than what is given out now: its next rekey resets. */
+bool rekey_changes_sids(const struct group_record *record);
 /* Seconds before the end of a TEK / KEK at which it is renewed. */
 uint32_t tek_lead_s(const struct group_config *config);
 uint32_t kek_lead_s(const struct group_config *config);

@@ -54,7 +54,9 @@ static size_t plan(struct core *core, struct rekey_due *due, uint64_t *next_ms)
             planned = planned || due[j].group_id == group->record.id;
         if (!planned && !group->pushing && group->record.has_kek && count < GROUP_MAX &&
             group->record.kek.signing_version != state->signing.version)
-            due[count++] = (struct rekey_due){.group_id = group->record.id, .kind = REKEY_KEK};
+            due[count++] = (struct rekey_due){.group_id = group->record.id,
+                                              .kind = REKEY_KEK,
+                                              .sid_reset = rekey_changes_sids(&group->record)};
     }
     return count;
 }
