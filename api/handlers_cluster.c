@@ -166,6 +166,12 @@ void handle_cluster_hash(struct call *call, struct reply *reply)
         defer(reply, MAIL_STATE_MARK);
 }
 
+void handle_cluster_backup(struct call *call, struct reply *reply)
+{
+    if (!handler_refuses_query(call, reply, NULL))
+        defer(reply, MAIL_BACKUP);
+}
+
 void handle_cluster_priority(struct call *call, struct reply *reply)
 {
     if (handler_refuses_query(call, reply, NULL))

@@ -33,6 +33,7 @@ void http_on_completed(void *context, struct MHD_Connection *connection, void **
         return;
     *exchange = NULL;
     reply_close(&x->reply);
+    free(x->answer.octets);
     free(x->body);
     free(x);
     const union MHD_ConnectionInfo *info =
@@ -156,6 +157,9 @@ static struct MHD_Response *response_of(const struct reply *reply)
 {
     if (reply->status == 304)
         return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    if (reply->octets.len > 0)
+        return MHD_create_response_from_buffer(reply->octets.len, (void *)(uintptr_t)reply->octets.data,
+                                               MHD_RESPMEM_PERSISTENT);
     if (reply->is_text && reply->body != NULL)
         return MHD_create_response_from_buffer(json_string_length(reply->body),
                                                (void *)(uintptr_t)json_string_value(reply->body),
@@ -177,7 +181,8 @@ static void add_headers(struct MHD_Response *response, const struct reply *reply
 {
     char number[24];
     MHD_add_response_header(response, "Content-Type",
-                            reply->is_problem ? "application/problem+json"
+                            reply->octets.len > 0 ? "application/octet-stream"
+                            : reply->is_problem ? "application/problem+json"
                             : reply->is_text  ? "text/plain; version=0.0.4; charset=utf-8"
                                               : "application/json");
     MHD_add_response_header(response, "Cache-Control", "no-store");
@@ -202,7 +207,7 @@ enum MHD_Result http_send(struct exchange *x)
     if (response == NULL)
         return MHD_NO;
     add_headers(response, &x->reply);
-    bool has_body = x->reply.body != NULL || x->reply.status == 304;
+    bool has_body = x->reply.body != NULL || x->reply.octets.len > 0 || x->reply.status == 304;
     enum MHD_Result result = MHD_queue_response(x->connection, has_body ? x->reply.status : 503, response);
     MHD_destroy_response(response);
     return result;

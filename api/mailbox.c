@@ -101,6 +101,8 @@ void mailbox_answer(struct mailbox *box, uint64_t id, const struct mail_answer *
     pthread_mutex_unlock(&box->lock);
     if (answered != NULL)
         answered(context, answer);
+    else
+        free(answer->octets);
 }
 
 bool mailbox_cancel(struct mailbox *box, uint64_t id)

@@ -22,6 +22,7 @@ enum mailbox_kind {
     MAIL_PRIORITY,    /* POST /v1/cluster/nodes/{node}/priority; number, 0: as configured */
     MAIL_STATE_MARK,  /* POST /v1/cluster/hash */
     MAIL_CERT_RENEW,  /* POST /v1/cluster/nodes/{node}/renew */
+    MAIL_BACKUP,      /* POST /v1/cluster/backup; the answer's octets are the sealed file */
 };
 
 struct mail {
@@ -36,6 +37,8 @@ struct mail_answer {
     uint32_t seq;   /* MAIL_REKEY: the sequence number that was committed */
     uint64_t index; /* applied Raft index after it */
     char text[MAIL_TEXT_MAX];
+    uint8_t *octets; /* MAIL_BACKUP: heap, of whoever has the answer; NULL: none */
+    size_t octets_len;
 };
 
 struct mailbox;
@@ -45,7 +48,7 @@ err_t mailbox_open(struct mailbox **out, void (*wake)(void *context), void *cont
 void mailbox_free(struct mailbox *box);
 /* Loop thread: next request, false when there is none. */
 bool mailbox_take(struct mailbox *box, struct mail *out);
-/* Loop thread: answer a taken request. Unknown or timed-out ids are ignored. */
+/* Loop thread: answer a taken request; the octets are given away. Unknown or timed-out ids are ignored. */
 void mailbox_answer(struct mailbox *box, uint64_t id, const struct mail_answer *answer);
 
 /* HTTP side: put a request; 'answered' runs once, on the loop thread, unless mailbox_cancel won the race. */

@@ -82,6 +82,7 @@ static enum problem problem_of(err_t err)
     case E_EXISTS:
     case E_EXPIRED:
     case E_REFUSED:
+    case E_MISSING:
         return PROBLEM_CONFLICT;
     case E_FULL:
     case E_LIMIT:

@@ -25,6 +25,7 @@ struct reply {
     unsigned status;
     json_t *body; /* owned; NULL: none, or memory ran out */
     bool is_problem;
+    struct bytes octets; /* not empty: sent instead of the body, as it is; borrowed until the reply is sent */
     bool is_text;   /* body is a JSON string, sent as plain text */
     bool has_index; /* read from the store: applied_index and tag are set */
     uint64_t applied_index;

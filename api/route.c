@@ -138,12 +138,28 @@ static json_t *cluster_answer(const struct mail *mail, const struct mail_answer 
     }
 }
 
+static bool is_about_key(err_t err)
+{
+    return err == E_MISSING || err == E_NOT_FOUND || err == E_PERMISSION || err == E_BAD_LENGTH;
+}
+
 void route_answered(struct reply *reply, const struct mail_answer *answer)
 {
     struct mail mail = reply->mail;
     reply->deferred = false;
     if (answer->err != E_OK) {
-        reply_error(reply, answer->err, mail.kind == MAIL_REKEY ? "Rekey" : "The cluster");
+        if (mail.kind == MAIL_BACKUP && is_about_key(answer->err))
+            reply_problem(reply, PROBLEM_CONFLICT, "The backup key (node.backup_key_file): %s",
+                          err_text(answer->err));
+        else
+            reply_error(reply, answer->err, mail.kind == MAIL_REKEY ? "Rekey" : "The cluster");
+        return;
+    }
+    if (mail.kind == MAIL_BACKUP) {
+        reply->has_index = true;
+        reply->applied_index = answer->index;
+        reply->status = 200;
+        reply->octets = (struct bytes){answer->octets, answer->octets_len};
         return;
     }
     if (mail.kind != MAIL_REKEY) {

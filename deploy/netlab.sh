@@ -133,6 +133,7 @@ node = {
     port = 848;
     data_dir = "$NETLAB_DIR/ks$n.data";
     node_key_file = "$NETLAB_DIR/ks$n.key";
+    backup_key_file = "$NETLAB_DIR/backup.key";
 };
 api = { listen = "127.0.0.1"; port = 8480; };
 ike = { proposals = [ "aes256-sha256-ecp256", "aes256-sha256-modp2048", "aes128-sha256-modp2048" ]; lifetime_s = 1200; ${NETLAB_IKE:-} };
@@ -171,6 +172,7 @@ node = {
     listen = "$addr";
     data_dir = "$NETLAB_DIR/ks$n.data";
     node_key_file = "$NETLAB_DIR/ks$n.key";
+    backup_key_file = "$NETLAB_DIR/backup.key";
 };
 cluster = { listen = "$addr"; priority = $((110 - 10 * n)); join = "$(netlab_ks_net 1).2:8482"; };
 ike = { proposals = [ "aes256-sha256-ecp256", "aes256-sha256-modp2048", "aes128-sha256-modp2048" ]; lifetime_s = 1200; ${NETLAB_IKE:-} };

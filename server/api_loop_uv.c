@@ -102,8 +102,37 @@ static void take_cluster(struct server *server, const struct mail *mail)
     answer(server, mail->id, err, 0);
 }
 
+static void on_backup(void *context, err_t err, uint64_t index, uint8_t *file, size_t len)
+{
+    struct asked *asked = context;
+    struct mail_answer out = {.err = err, .index = index, .octets = file, .octets_len = len};
+    if (asked->server->mailbox != NULL)
+        mailbox_answer(asked->server->mailbox, asked->id, &out);
+    else
+        free(file);
+    free(asked);
+}
+
+static void take_backup(struct server *server, const struct mail *mail)
+{
+    struct asked *asked = malloc(sizeof(*asked));
+    err_t err = asked == NULL ? E_NO_MEMORY : E_OK;
+    if (asked != NULL) {
+        *asked = (struct asked){server, mail->id};
+        err = cluster_backup(server->cluster, server->config->backup_key_file, on_backup, asked);
+    }
+    if (err == E_OK)
+        return;
+    free(asked);
+    answer(server, mail->id, err, 0);
+}
+
 static void take(struct server *server, const struct mail *mail)
 {
+    if (mail->kind == MAIL_BACKUP) {
+        take_backup(server, mail);
+        return;
+    }
     if (mail->kind != MAIL_REKEY) {
         take_cluster(server, mail);
         return;

@@ -8,7 +8,7 @@
 #include "cluster/cluster.h"
 
 static const char *const root_names[] = {"node", "api", "cluster", "ike", "signing", "psk", "groups", NULL};
-static const char *const node_names[] = {"listen", "port", "data_dir", "node_key_file", NULL};
+static const char *const node_names[] = {"listen", "port", "data_dir", "node_key_file", "backup_key_file", NULL};
 static const char *const api_names[] = {"listen", "port", NULL};
 static const char *const cluster_names[] = {
     "listen", "port", "advertise", "priority", "election_ms", "join", "token_file", "minority_serve_s", NULL};
@@ -43,6 +43,9 @@ static err_t read_node(const struct conf_node *root, struct ksd_config *config, 
     if (err == E_OK)
         err = conf_text(node, "node_key_file", false, config->node_key_file, sizeof(config->node_key_file),
                         error);
+    if (err == E_OK)
+        err = conf_text(node, "backup_key_file", false, config->backup_key_file,
+                        sizeof(config->backup_key_file), error);
     if (err == E_OK && addr_is_multicast(&config->listen.addr))
         return conf_fail(node, error,
                          "node.listen: expected an address of this machine, found a multicast address");
@@ -263,22 +266,22 @@ static err_t read_root(const struct conf_node *root, struct ksd_config *config, 
     return err;
 }
 
-/* Given by systemd (LoadCredential=node.key:...), or a file that ksd makes itself. */
-static void set_node_key_file(struct ksd_config *config)
+/* DIR/name that systemd gave (LoadCredential=node.key:...); else other. */
+static void set_credential(char out[CONFIG_PATH_MAX], const char *name, const char *other)
 {
     const char *dir = getenv("CREDENTIALS_DIRECTORY");
-    size_t size = sizeof(config->node_key_file);
-    if (dir != NULL && snprintf(config->node_key_file, size, "%s/node.key", dir) < (int)size &&
-        access(config->node_key_file, F_OK) == 0)
+    if (dir != NULL && snprintf(out, CONFIG_PATH_MAX, "%s/%s", dir, name) < CONFIG_PATH_MAX &&
+        access(out, F_OK) == 0)
         return;
-    snprintf(config->node_key_file, size, "/etc/quorate/node.key");
+    snprintf(out, CONFIG_PATH_MAX, "%s", other);
 }
 
 static void set_defaults(struct ksd_config *config, const char *path)
 {
     snprintf(config->path, sizeof(config->path), "%s", path);
     snprintf(config->data_dir, sizeof(config->data_dir), "/var/lib/quorate");
-    set_node_key_file(config);
+    set_credential(config->node_key_file, "node.key", "/etc/quorate/node.key"); /* which ksd makes itself */
+    set_credential(config->backup_key_file, "backup.key", "");
     config->listen.port = GDOI_PORT;
     config->api = (struct endpoint){addr_v4(127, 0, 0, 1), API_PORT_DEFAULT};
     config->cluster.port = CLUSTER_PORT_DEFAULT;

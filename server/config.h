@@ -47,6 +47,7 @@ struct ksd_config {
     struct endpoint listen; /* UDP */
     char data_dir[CONFIG_PATH_MAX];
     char node_key_file[CONFIG_PATH_MAX];
+    char backup_key_file[CONFIG_PATH_MAX]; /* empty: no backup is taken */
     struct endpoint api;
     struct endpoint cluster; /* TCP for other key servers, join requests on the next port; family 0: none */
     struct addr advertise;   /* family 0: that of cluster, or the listening one */

@@ -8,23 +8,30 @@
 #include "base/secret.h"
 #include "cluster/node_key.h"
 #include "server/loop_uv.h"
+#include "server/offline.h"
 
 enum { EXIT_GOOD = 0, EXIT_RUNTIME = 1, EXIT_CONFIG = 2 };
 
 static const char usage[] =
     "usage: ksd [-c FILE] [-t] [--syslog] [--join TOKEN]\n"
+    "       ksd [-c FILE] --restore BACKUP\n"
+    "       ksd --check BACKUP\n"
     "       ksd --make-node-key FILE\n"
     "       ksd --version\n"
     "  -c, --config FILE  configuration (default /etc/quorate/ksd.conf)\n"
     "  -t, --test         check the configuration and exit\n"
     "  -j, --join TOKEN   first start: join the cluster at cluster.join of the configuration\n"
     "      --syslog       log to syslog instead of standard error\n"
+    "      --restore BACKUP  make a new cluster of this server from a backup, in an empty data directory\n"
+    "      --check BACKUP    tell what is in a backup, and whether it is damaged\n"
     "      --make-node-key FILE  make the key that guards this server's data, if there is none yet\n";
 
 struct arguments {
     const char *config;
     const char *join;
     const char *node_key;
+    const char *restore;
+    const char *check;
     bool test;
     bool syslog;
     bool help;
@@ -38,6 +45,8 @@ static bool arguments_read(int argc, char **argv, struct arguments *out)
                                             {"syslog", no_argument, NULL, 's'},
                                             {"join", required_argument, NULL, 'j'},
                                             {"make-node-key", required_argument, NULL, 'k'},
+                                            {"restore", required_argument, NULL, 'r'},
+                                            {"check", required_argument, NULL, 'b'},
                                             {"help", no_argument, NULL, 'h'},
                                             {"version", no_argument, NULL, 'V'},
                                             {NULL, 0, NULL, 0}};
@@ -53,6 +62,12 @@ static bool arguments_read(int argc, char **argv, struct arguments *out)
             break;
         case 'k':
             out->node_key = optarg;
+            break;
+        case 'r':
+            out->restore = optarg;
+            break;
+        case 'b':
+            out->check = optarg;
             break;
         case 't':
             out->test = true;
@@ -139,6 +154,30 @@ static int make_node_key(const char *file)
     return EXIT_RUNTIME;
 }
 
+static int restore(const struct arguments *arguments, const struct ksd_config *config)
+{
+    struct event_ring *ring = NULL;
+    bool done = open_sinks(arguments, &ring) == E_OK && offline_restore(arguments->restore, config);
+    event_remove_sink(event_ring_sink, ring);
+    event_ring_free(ring);
+    return done ? EXIT_GOOD : EXIT_RUNTIME;
+}
+
+/* With a configuration that was read. */
+static int run(struct arguments *arguments, struct ksd_config *config, err_t locked)
+{
+    if (!arguments->test && arguments->restore == NULL)
+        return serve(arguments, config, locked);
+    int code = EXIT_GOOD;
+    if (arguments->test)
+        printf("%s: good, %zu groups, %zu pre-shared keys\n", arguments->config, config->group_count,
+               config->psk_count);
+    else
+        code = restore(arguments, config);
+    config_free(config);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     struct arguments arguments;
@@ -154,17 +193,13 @@ int main(int argc, char **argv)
         fputs(arguments.help ? usage : "ksd " QUORATE_VERSION "\n", stdout);
         return EXIT_GOOD;
     }
+    if (arguments.check != NULL)
+        return offline_check(arguments.check) ? EXIT_GOOD : EXIT_RUNTIME;
     if (arguments.node_key != NULL)
         return make_node_key(arguments.node_key);
     if (read_config(arguments.config, &config, &error) != E_OK) {
         fprintf(stderr, "%s:%u: %s\n", error.file, error.line, error.message);
         return EXIT_CONFIG;
     }
-    if (arguments.test) {
-        printf("%s: good, %zu groups, %zu pre-shared keys\n", arguments.config, config->group_count,
-               config->psk_count);
-        config_free(config);
-        return EXIT_GOOD;
-    }
-    return serve(&arguments, config, locked);
+    return run(&arguments, config, locked);
 }

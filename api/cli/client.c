@@ -6,7 +6,8 @@
 
 enum {
     URL_MAX = 4096,
-    BODY_MAX = 64 << 20, /* octets of an answer; no server of ours sends so much */
+    BODY_MAX = 64 << 20,  /* octets of an answer; no server of ours sends so much */
+    FILE_MAX = 513 << 20, /* octets of a backup */
     CONNECT_MS = 5000,
     ANSWER_MS = 30000,
 };
@@ -19,6 +20,7 @@ struct client {
 struct body {
     char *data;
     size_t len;
+    size_t max;
 };
 
 static const char *const paths[PATH_COUNT] = {
@@ -62,7 +64,7 @@ static size_t take_body(char *data, size_t size, size_t count, void *context)
 {
     struct body *body = context;
     size_t len = size * count;
-    if (len > BODY_MAX - body->len)
+    if (len > body->max - body->len)
         return 0;
     char *grown = realloc(body->data, body->len + len + 1);
     if (grown == NULL)
@@ -195,7 +197,7 @@ static json_t *lines_of(const char *text, size_t len)
 static enum exit_code request(struct client *client, const char *url, const char *send, bool quiet,
                               json_t **out)
 {
-    struct body body = {0};
+    struct body body = {.max = BODY_MAX};
     long status = 0;
     enum exit_code code = perform(client, url, send, &body, &status);
     if (code == EXIT_DONE && body.data != NULL)
@@ -241,5 +243,34 @@ enum exit_code client_post(struct client *client, enum path path, const char *g,
     char *text = send != NULL ? json_dumps(send, JSON_COMPACT) : NULL;
     enum exit_code code = request(client, url, text != NULL ? text : "", false, out);
     free(text);
+    return code;
+}
+
+enum exit_code client_save(struct client *client, enum path path, const char *file, size_t *len)
+{
+    char url[URL_MAX];
+    struct body body = {.max = FILE_MAX};
+    long status = 0;
+    const char *type = NULL;
+    *len = 0;
+    if (!make_url(client, path, "", "", "", url))
+        return EXIT_USAGE;
+    enum exit_code code = perform(client, url, "", &body, &status);
+    if (code != EXIT_DONE) {
+        free(body.data);
+        return code;
+    }
+    (void)curl_easy_getinfo(client->curl, CURLINFO_CONTENT_TYPE, &type);
+    if (status == 200 && type != NULL && strcmp(type, "application/octet-stream") == 0) {
+        code = file_save(file, body.data, body.len) ? EXIT_DONE : EXIT_REFUSED;
+        *len = body.len;
+    } else {
+        json_t *problem = json_loadb(body.data != NULL ? body.data : "", body.len, 0, NULL);
+        tame(problem);
+        client_explain(problem);
+        json_decref(problem);
+        code = EXIT_REFUSED;
+    }
+    free(body.data);
     return code;
 }

@@ -106,6 +106,19 @@ static enum exit_code check(struct ksctl *k, const char *argument)
                 NULL, "");
 }
 
+static enum exit_code backup(struct ksctl *k, const char *argument)
+{
+    size_t len = 0;
+    enum exit_code code = client_save(k->client, PATH_cluster_backup, argument, &len);
+    json_t *answer = json_pack("{s:s, s:I}", "file", argument, "octets", (json_int_t)len);
+    if (code == EXIT_DONE && k->json)
+        print_json(k, answer);
+    else if (code == EXIT_DONE)
+        fprintf(k->out, "Backup in %s, %zu octets; look at it with ksd --check\n", argument, len);
+    json_decref(answer);
+    return code;
+}
+
 const struct command cluster_commands[] = {
     {"show crypto gdoi ks coop", show_coop, "Key servers of the cluster and who is primary"},
     {"show crypto gdoi ks coop detail", show_coop_detail, "The same, with what is known of each"},
@@ -119,6 +132,7 @@ const struct command cluster_commands[] = {
     {"cluster priority NODE N", set_priority, "Set a priority, 1 to 255; 0: as configured"},
     {"cluster certs", show_certs, "Certificates of the key servers"},
     {"cluster certs renew NODE", renew, "Have a key server renew its certificate now"},
+    {"cluster backup FILE", backup, "A sealed backup of everything into a file"},
     {"cluster check", check, "Have all key servers compare their states now"},
 };
 const size_t cluster_command_count = sizeof(cluster_commands) / sizeof(cluster_commands[0]);

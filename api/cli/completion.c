@@ -21,6 +21,7 @@ static const char head[] =
     "        done\n"
     "        case ${words[i]} in\n"
     "        GROUP) found+=($(ksctl completion groups 2>/dev/null)) ;;\n"
+    "        FILE) found+=($(compgen -f -- \"$cur\")) ;;\n"
     "        '' | [A-Z]*) ;;\n"
     "        *) found+=(\"${words[i]}\") ;;\n"
     "        esac\n"

@@ -45,8 +45,13 @@ enum exit_code client_get(struct client *client, enum path path, const char *g, 
 /* send: the body, NULL: none. */
 enum exit_code client_post(struct client *client, enum path path, const char *g, const json_t *send,
                            json_t **out);
+/* The same for an answer that is no JSON: into a new file of mode 0600, whole or not at all. Its length to *len. */
+enum exit_code client_save(struct client *client, enum path path, const char *file, size_t *len);
 /* Says on stderr why the server refused. */
 void client_explain(const json_t *problem);
+
+/* file.c: FILE.new of mode 0600, synced, then under its name; true if it is there. Reasons go to stderr. */
+bool file_save(const char *file, const void *data, size_t len);
 
 /* fetch.c: what a command needs, for each group: an array of objects {"group", "policy", "members",
  * "rekeys"}, each as the API gave it, members of all pages in one. */

@@ -129,6 +129,36 @@ static void states_are_compared_on_demand(void **state)
     answer_close(&a);
 }
 
+static void a_backup_comes_as_the_octets_that_it_is(void **state)
+{
+    static const uint8_t sealed[] = {'Q', 'R', 'T', 0, 0xff, '\r', '\n', 0};
+    struct answer a;
+    char media[64], index[32];
+    uint8_t *octets = malloc(sizeof(sealed));
+    memcpy(octets, sealed, sizeof(sealed));
+    struct mail_answer answer = {.index = 4711, .octets = octets, .octets_len = sizeof(sealed)};
+    struct mail mail = exchange(*state, "/v1/cluster/backup", "", &answer, &a);
+    assert_int_equal(mail.kind, MAIL_BACKUP);
+    assert_int_equal(a.status, 200);
+    assert_string_equal(header_of(&a, "Content-Type", media, sizeof(media)), "application/octet-stream");
+    assert_string_equal(header_of(&a, "X-Applied-Index", index, sizeof(index)), "4711");
+    assert_int_equal(a.body_len, sizeof(sealed));
+    assert_memory_equal(a.body, sealed, sizeof(sealed));
+    answer_close(&a);
+}
+
+static void a_backup_that_was_not_taken_says_why(void **state)
+{
+    struct answer a;
+    exchange(*state, "/v1/cluster/backup", "", &(struct mail_answer){.err = E_PERMISSION}, &a);
+    assert_problem(&a, 409, "conflict");
+    assert_non_null(strstr(a.body, "backup_key_file"));
+    answer_close(&a);
+    exchange(*state, "/v1/cluster/backup", "", &(struct mail_answer){.err = E_AGAIN}, &a);
+    assert_problem(&a, 503, "busy");
+    answer_close(&a);
+}
+
 static void what_is_malformed_never_reaches_the_loop(void **state)
 {
     static const struct {
@@ -224,6 +254,8 @@ int main(void)
         SERVED(a_priority_is_set),
         SERVED(a_certificate_is_renewed_on_demand),
         SERVED(states_are_compared_on_demand),
+        SERVED(a_backup_comes_as_the_octets_that_it_is),
+        SERVED(a_backup_that_was_not_taken_says_why),
         SERVED(what_is_malformed_never_reaches_the_loop),
         cmocka_unit_test_setup_teardown(the_cluster_is_told, setup_cluster, teardown_server),
         cmocka_unit_test_setup_teardown(certificates_are_listed, setup_cluster, teardown_server),

@@ -2,6 +2,7 @@
  * outputs, its exit codes tell who was at fault. */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "tests/unit/api/api_fixture.h"
@@ -319,6 +320,41 @@ static void what_is_no_key_server_is_noticed(void **state)
     }
 }
 
+static void a_backup_becomes_a_file_or_nothing(void **state)
+{
+    const struct fixture *f = *state;
+    char line[256], file[160], fresh[200];
+    struct stat st;
+    snprintf(file, sizeof(file), "%s.backup", f->dir);
+    snprintf(fresh, sizeof(fresh), "%s.new", file);
+    snprintf(line, sizeof(line), "cluster backup %s", file);
+    struct run run =
+        ksctl_of_impostor(f, "HTTP/1.0 409 No\r\n\r\n{\"title\": \"No\", \"detail\": \"no key\"}", line);
+    assert_int_equal(run.code, 1);
+    assert_non_null(strstr(run.err, "No: no key"));
+    run_close(&run);
+    run =
+        ksctl_of_impostor(f, "HTTP/1.0 200 OK\r\n\r\n{\"json\": true}", line); /* no backup, whatever it is */
+    assert_int_equal(run.code, 1);
+    run_close(&run);
+    assert_int_not_equal(stat(file, &st), 0);
+    run =
+        ksctl_of_impostor(f, "HTTP/1.0 200 OK\r\nContent-Type: application/octet-stream\r\n\r\nsealed", line);
+    assert_int_equal(run.code, 0);
+    assert_non_null(strstr(run.out, "6 octets"));
+    run_close(&run);
+    assert_int_equal(stat(file, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(st.st_size, 6);
+    assert_int_not_equal(stat(fresh, &st), 0);
+    unlink(file);
+    run = ksctl_of_impostor(f, "HTTP/1.0 200 OK\r\nContent-Type: application/octet-stream\r\n\r\nsealed",
+                            "cluster backup /nowhere/at/all");
+    assert_int_equal(run.code, 1);
+    assert_non_null(strstr(run.err, "/nowhere/at/all"));
+    run_close(&run);
+}
+
 static void a_servers_text_moves_no_cursor(void **state)
 {
     struct run run = ksctl_of_impostor(
@@ -435,6 +471,7 @@ int main(void)
         TEST(a_refusal_is_one_and_a_dead_server_is_three),
         TEST(pages_are_put_together),
         TEST(what_is_no_key_server_is_noticed),
+        TEST(a_backup_becomes_a_file_or_nothing),
         TEST(a_servers_text_moves_no_cursor),
         TEST(events_are_lines),
         TEST(help_names_every_command),

@@ -65,6 +65,31 @@ static void refuses(const char *text, unsigned line, const char *words)
     NODE "groups = ( {\nname = \"G1\"; identity = 3333; server_address = \"10.1.11.2\";\n" inside            \
          "\npolicy = ( { src = \"192.168.0.0/16\"; dst = \"192.168.0.0/16\"; } );\n} );\n"
 
+/* The file's word, else the credential of systemd, else none: then no backup is taken. */
+static void a_backup_key_is_named_given_or_absent(void **state)
+{
+    struct ksd_config *config = NULL;
+    struct conf_error error;
+    char given[128];
+    (void)state;
+    unsetenv("CREDENTIALS_DIRECTORY");
+    assert_ok(read_text(NODE, &config, &error));
+    assert_string_equal(config->backup_key_file, "");
+    config_free(config);
+    snprintf(given, sizeof(given), "%s/backup.key", dir);
+    write_file(given, "a key\n", 0600);
+    setenv("CREDENTIALS_DIRECTORY", dir, 1);
+    assert_ok(read_text(NODE, &config, &error));
+    assert_string_equal(config->backup_key_file, given);
+    assert_string_equal(config->node_key_file, "/etc/quorate/node.key"); /* which was not given */
+    config_free(config);
+    assert_ok(read_text("node = { listen = \"10.1.11.2\"; backup_key_file = \"/k\"; };\n", &config, &error));
+    assert_string_equal(config->backup_key_file, "/k");
+    config_free(config);
+    unsetenv("CREDENTIALS_DIRECTORY");
+    unlink(given);
+}
+
 static void the_example_of_deploy_is_good(void **state)
 {
     (void)state;
@@ -366,6 +391,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_example_of_deploy_is_good),
+        cmocka_unit_test(a_backup_key_is_named_given_or_absent),
         cmocka_unit_test(a_group_may_be_named_by_number_address_or_name),
         cmocka_unit_test(defaults_hold_where_the_file_is_silent),
         cmocka_unit_test(a_cluster_is_read_and_its_errors_name_their_line),
