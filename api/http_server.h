@@ -31,7 +31,8 @@ struct api_health {
     bool primary;    /* of the committed epoch */
     uint32_t coop_epoch;
     uint8_t node_id[NODE_ID_LEN];
-    struct endpoint listen; /* UDP 848 */
+    bool witness;    /* votes and stores, serves no members */
+    struct endpoint listen; /* UDP 848; family 0: none, a witness or one that does not know its role yet */
     uint64_t started_ms;    /* wall clock */
 };
 

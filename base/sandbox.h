@@ -14,6 +14,7 @@
 
 enum sandbox_role {
     SANDBOX_SERVER,         /* no capability: port 848 is bound, locked memory needs none (base/secret.h) */
+    SANDBOX_JOINER,         /* as the server, but CAP_NET_BIND_SERVICE stays until sandbox_bound */
     SANDBOX_MEMBER,         /* CAP_NET_ADMIN, CAP_NET_RAW: routes, rules and SAs change with the policy */
     SANDBOX_MEMBER_NO_DATA, /* keys only: no capability */
 };
@@ -21,6 +22,9 @@ enum sandbox_role {
 /* capabilities, then system calls. E_PERMISSION: capabilities could not be dropped, and nothing else was
  * done; E_UNSUPPORTED: the kernel takes no filter. */
 err_t sandbox_enter(enum sandbox_role role) MUST_USE;
+
+/* Of a joiner: the port is bound, or will never be. The calling thread, and threads that it makes later, lose the last capability. */
+void sandbox_bound(void);
 
 /* sandbox_syscall.c: the filter alone. E_UNSUPPORTED, E_NO_MEMORY. */
 err_t sandbox_filter(enum sandbox_role role) MUST_USE;

@@ -30,8 +30,9 @@ static const int allowed[] = {
     CALL(getgid), CALL(getegid), CALL(tgkill), CALL(rt_sigaction), CALL(rt_sigprocmask), CALL(rt_sigreturn),
     CALL(rt_sigtimedwait), CALL(rt_sigpending), CALL(sigaltstack), CALL(restart_syscall), CALL(exit),
     CALL(exit_group), CALL(prctl), CALL(arch_prctl), CALL(getrandom), CALL(uname), CALL(sysinfo),
-    CALL(getrlimit), CALL(prlimit64), CALL(getrusage), CALL(times), CALL(capget), CALL(clock_gettime),
-    CALL(clock_getres), CALL(clock_nanosleep), CALL(nanosleep), CALL(gettimeofday), CALL(time),
+    CALL(getrlimit), CALL(prlimit64), CALL(getrusage), CALL(times), CALL(capget), CALL(capset),
+    CALL(clock_gettime), CALL(clock_getres), CALL(clock_nanosleep), CALL(nanosleep), CALL(gettimeofday),
+    CALL(time),
     /* waiting */
     CALL(epoll_create), CALL(epoll_create1), CALL(epoll_ctl), CALL(epoll_wait), CALL(epoll_pwait),
     CALL(epoll_pwait2), CALL(poll), CALL(ppoll), CALL(select), CALL(pselect6), CALL(eventfd2),
@@ -110,8 +111,9 @@ err_t sandbox_filter(enum sandbox_role role)
     if (rc == 0)
         rc = add_threads(filter);
     if (rc == 0)
-        rc = role == SANDBOX_SERVER ? add_families(filter, server_families, ARRAY_LEN(server_families))
-                                    : add_families(filter, member_families, ARRAY_LEN(member_families));
+        rc = role == SANDBOX_SERVER || role == SANDBOX_JOINER
+                 ? add_families(filter, server_families, ARRAY_LEN(server_families))
+                 : add_families(filter, member_families, ARRAY_LEN(member_families));
     if (rc == 0)
         rc = seccomp_load(filter);
     seccomp_release(filter);

@@ -81,6 +81,8 @@ const struct ks_state *cluster_state(const struct cluster *cluster);
 const struct wrap_key *cluster_wrap_key(const struct cluster *cluster); /* data key, in locked memory */
 struct store *cluster_store(const struct cluster *cluster);             /* for read transactions of the API */
 const uint8_t *cluster_node_id(const struct cluster *cluster);          /* NODE_ID_LEN octets */
+/* What this server is by the node table; false while that is not here (it has just joined). A founder is a voter. */
+bool cluster_role(const struct cluster *cluster, enum node_role *out);
 bool cluster_ready(const struct cluster *cluster);
 /* Is this node the primary of the committed epoch, and the leader's word for it is fresh? Only then may it push (I4). */
 bool cluster_is_primary(const struct cluster *cluster);

@@ -22,6 +22,13 @@ const uint8_t *cluster_node_id(const struct cluster *c)
     return c->node_id;
 }
 
+bool cluster_role(const struct cluster *c, enum node_role *out)
+{
+    const struct node_record *self = ks_state_node(&c->state, c->node_id);
+    *out = self != NULL ? self->role : NODE_VOTER;
+    return self != NULL || !c->joined;
+}
+
 bool cluster_ready(const struct cluster *c)
 {
     return c->ready;

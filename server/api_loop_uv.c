@@ -186,15 +186,19 @@ void server_health_update(struct server *server)
     struct cluster_status status = {0};
     struct api_health health = {.live = true,
                                 .primary = cluster_is_primary(server->cluster),
-                                .listen = udp_endpoint(server->udp),
+                                .witness = server_is_witness(server),
                                 .started_ms = server->started_wall_ms};
     char minority[API_REASON_MAX];
+    if (server->udp != NULL)
+        health.listen = udp_endpoint(server->udp);
     bool degraded = minority_text(server, minority);
-    const char *why = core_not_serving(server->core);
+    const char *why = health.witness ? NULL : core_not_serving(server->core);
     if (!degraded && !cluster_ready(server->cluster))
         why = server->not_ready;
     health.ready = why == NULL;
     cluster_status(server->cluster, &status);
+    if (health.witness)
+        snprintf(minority, sizeof(minority), "witness: votes and stores, serves no members");
     snprintf(health.reason, sizeof(health.reason), "%s", health.ready ? minority : why);
     snprintf(health.raft_role, sizeof(health.raft_role), "%s", status.role != NULL ? status.role : "");
     health.term = status.term;

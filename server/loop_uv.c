@@ -1,6 +1,5 @@
 #include "server/loop_uv.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,13 +11,17 @@
 
 static void port_send(void *context, const struct ike_path *path, struct bytes datagram)
 {
-    udp_queue(((struct server *)context)->udp, path, datagram);
+    struct server *server = context;
+    if (server->udp != NULL)
+        udp_queue(server->udp, path, datagram);
 }
 
 static size_t port_send_many(void *context, const struct addr *local, struct bytes datagram,
                              const struct endpoint *to, size_t count)
 {
     struct server *server = context;
+    if (server->udp == NULL)
+        return count;       /* nobody is primary without the socket */
     udp_flush(server->udp); /* message 4 of a member that joins goes before its push */
     return udp_send_many(server->udp, local, datagram, to, count);
 }
@@ -61,23 +64,11 @@ static const uint8_t *port_node_id(void *context)
 
 static enum ks_contact port_contact(void *context)
 {
-    return cluster_contact(((struct server *)context)->cluster);
+    const struct server *server = context;
+    return server->udp != NULL ? cluster_contact(server->cluster) : CONTACT_NONE; /* it serves nobody */
 }
 
 /* ---- what comes in ---- */
-
-static void on_datagram(void *context, const struct ike_path *path, struct bytes datagram)
-{
-    core_datagram(((struct server *)context)->core, path, datagram);
-}
-
-static void on_udp(uv_poll_t *poll, int status, int events)
-{
-    struct server *server = poll->data;
-    (void)status; /* an ICMP error of some peer: recvmmsg takes it off the socket */
-    (void)events;
-    udp_receive(server->udp, on_datagram, server);
-}
 
 static void on_job(void *context, struct job *job)
 {
@@ -94,10 +85,21 @@ static void on_member_removed(void *context, const struct ks_group *group, const
     core_member_removed(((struct server *)context)->core, group, member);
 }
 
+/* The role is known by the time that the node table is here. */
+static void look_at_role(struct server *server)
+{
+    err_t err = server->stopping ? E_OK : server_ike_look(server);
+    if (err == E_OK)
+        return;
+    server->result = err;
+    server_stop(server, "the port for members cannot be opened");
+}
+
 static void on_ready(void *context, bool ready, const char *reason)
 {
     struct server *server = context;
     server->not_ready = ready ? "" : reason;
+    look_at_role(server);
     core_ready(server->core, ready);
     server_health_update(server);
     server_notify_state(server);
@@ -126,7 +128,8 @@ static void turn_end(struct server *server)
         if (server->health.ready != (core_not_serving(server->core) == NULL))
             server_health_update(server);
     }
-    udp_flush(server->udp);
+    if (server->udp != NULL)
+        udp_flush(server->udp);
     uint64_t wake_ms = core_wake_ms(server->core);
     uv_update_time(&server->loop);
     uv_timer_start(&server->timer, on_timer, wake_ms > now_ms ? wake_ms - now_ms : 0, 0);
@@ -140,15 +143,20 @@ static void on_prepare(uv_prepare_t *prepare)
 static void on_check(uv_check_t *check)
 {
     struct server *server = check->data;
-    if (!server->stopping)
+    if (!server->stopping && server->udp != NULL)
         udp_flush(server->udp);
 }
 
 static void on_second(uv_timer_t *timer)
 {
     struct server *server = timer->data;
-    core_lost(server->core, udp_lost(server->udp) - server->lost);
-    server->lost = udp_lost(server->udp);
+    look_at_role(server);
+    if (server->stopping)
+        return;
+    if (server->udp != NULL) {
+        core_lost(server->core, udp_lost(server->udp) - server->lost);
+        server->lost = udp_lost(server->udp);
+    }
     server_health_update(server);
     server_peers_update(server);
     server_watchdog(server);
@@ -185,15 +193,6 @@ static void on_signal(uv_signal_t *handle, int number)
 
 /* ---- start ---- */
 
-static err_t open_udp(struct server *server)
-{
-    char text[ADDR_TEXT_MAX];
-    err_t err = udp_open(&server->udp, &server->config->listen);
-    if (err == E_IO)
-        event(SOCKET_ERROR, "bind", endpoint_format(&server->config->listen, text), strerror(errno));
-    return err;
-}
-
 static err_t open_core(struct server *server)
 {
     struct core_options options = {.config = server->config,
@@ -216,7 +215,7 @@ static err_t open_core(struct server *server)
 static bool is_healthy(void *context)
 {
     const struct server *server = context;
-    return server->udp != NULL && server->core != NULL && !server->stopping;
+    return (server->udp != NULL || server_is_witness(server)) && server->core != NULL && !server->stopping;
 }
 
 static err_t read_token(const struct server *server, char out[JOIN_TOKEN_TEXT_MAX])
@@ -291,32 +290,33 @@ static void init_handles(struct server *server)
         server->signals[i].data = server;
         uv_signal_start(&server->signals[i], on_signal, signals[i]);
     }
-    uv_poll_init(&server->loop, &server->poll, udp_fd(server->udp));
-    server->poll.data = server;
     server->handles = true;
+    server_ike_watch(server);
 }
 
 /* A kernel that takes no filter is no reason not to serve. */
-static void enter_sandbox(void)
+static void enter_sandbox(const struct server *server)
 {
-    err_t err = sandbox_enter(SANDBOX_SERVER);
+    err_t err = sandbox_enter(server_may_be_witness(server) ? SANDBOX_JOINER : SANDBOX_SERVER);
     if (err != E_OK)
         event(SANDBOX_OPEN, "ksd", err_text(err));
 }
 
 static err_t open_all(struct server *server)
 {
-    err_t err = open_udp(server);
+    err_t err = server_may_be_witness(server) ? E_OK : server_ike_bind(server);
     if (err == E_OK)
         err = server_api_bind(server);
     if (err == E_OK)
-        enter_sandbox();
+        enter_sandbox(server);
     if (err == E_OK)
         err = crypto_pool_open(&server->pool, &server->loop, on_job, server);
     if (err == E_OK)
         err = open_core(server);
     if (err == E_OK)
         err = open_cluster(server);
+    if (err == E_OK)
+        err = server_ike_look(server); /* known already, unless the table comes from the others */
     if (err == E_OK)
         err = server_api_open(server);
     if (err != E_OK)
@@ -352,12 +352,12 @@ err_t server_open(struct server **out, const struct server_options *options)
 err_t server_run(struct server *server)
 {
     char text[ADDR_TEXT_MAX];
-    uv_poll_start(&server->poll, UV_READABLE, on_udp);
     uv_timer_start(&server->second, on_second, 0, 1000);
     uv_prepare_start(&server->prepare, on_prepare);
     uv_check_start(&server->check, on_check);
-    struct endpoint listen = udp_endpoint(server->udp);
-    event(STARTED, "ksd", QUORATE_VERSION, endpoint_format(&listen, text));
+    struct endpoint listen = server->udp != NULL ? udp_endpoint(server->udp) : (struct endpoint){0};
+    event(STARTED, "ksd", QUORATE_VERSION,
+          server->udp != NULL ? endpoint_format(&listen, text) : "no port for members");
     server_notify_ready(server);
     uv_run(&server->loop, UV_RUN_DEFAULT);
     return server->result;
@@ -374,7 +374,7 @@ static void close_handles(struct server *server)
     uv_close((uv_handle_t *)&server->second, NULL);
     uv_close((uv_handle_t *)&server->prepare, NULL);
     uv_close((uv_handle_t *)&server->check, NULL);
-    uv_close((uv_handle_t *)&server->poll, NULL);
+    server_ike_unwatch(server);
     for (size_t i = 0; i < SERVER_SIGNALS; i++)
         uv_close((uv_handle_t *)&server->signals[i], NULL);
 }
@@ -392,7 +392,8 @@ void server_stop(struct server *server, const char *reason)
     event(STOPPED, "ksd", reason);
     server_notify_stopping(server);
     server->stopping = true;
-    udp_flush(server->udp);
+    if (server->udp != NULL)
+        udp_flush(server->udp);
     server_api_close(server);
     crypto_pool_stop(server->pool);
     close_handles(server);

@@ -25,7 +25,9 @@ struct server {
     uv_loop_t loop;
     bool loop_open;
     bool handles; /* the ones below are open */
-    uv_poll_t poll;
+    uv_poll_t poll; /* of the socket for members, while polling */
+    bool polling;
+    bool role_known; /* with or without that socket: it was decided */
     uv_timer_t timer;
     uv_timer_t second;
     uv_prepare_t prepare;
@@ -33,7 +35,7 @@ struct server {
     uv_signal_t signals[SERVER_SIGNALS];
     uv_async_t mail_wake;
     bool mail_open;
-    struct udp *udp;
+    struct udp *udp; /* NULL: a witness, or the role is not known yet */
     uint64_t lost; /* datagrams lost and counted */
     struct crypto_pool *pool;
     struct cluster *cluster;
@@ -55,6 +57,15 @@ struct server {
 };
 
 void server_stop(struct server *server, const char *reason);
+
+/* ike_loop_uv.c: the socket for members. Bind it; E_IO was told. Have it read, once the handles are there; no more. */
+err_t server_ike_bind(struct server *server) MUST_USE;
+void server_ike_watch(struct server *server);
+void server_ike_unwatch(struct server *server);
+/* Binds it, or closes it, once the role is known. As server_ike_bind. */
+err_t server_ike_look(struct server *server) MUST_USE;
+bool server_may_be_witness(const struct server *server); /* its file says that it joined, or is to */
+bool server_is_witness(const struct server *server);
 
 /* REST: the mailbox before privileges go, the server once the store is open. */
 err_t server_api_bind(struct server *server) MUST_USE;

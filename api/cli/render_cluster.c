@@ -1,5 +1,14 @@
 /* render_cluster.c - the key servers among themselves. */
+#include <string.h>
+
 #include "api/cli/ksctl.h"
+
+static const char *coop_role(const json_t *n)
+{
+    if (strcmp(text_at(n, "role"), "witness") == 0)
+        return "Witness";
+    return true_at(n, "primary") ? "Primary" : "Secondary";
+}
 
 void render_cluster(FILE *out, const json_t *cluster)
 {
@@ -23,8 +32,8 @@ void render_cluster(FILE *out, const json_t *cluster)
     json_array_foreach(value_at(cluster, "nodes"), i, n)
     {
         fprintf(out, "%-34s %-18s %-8s %4lld %-10s %-7s %-6s %10lld\n", text_at(n, "node_id"),
-                text_at(n, "address"), text_at(n, "role"), (long long)number_at(n, "priority"),
-                true_at(n, "primary") ? "Primary" : "Secondary", true_at(n, "leader") ? "yes" : "no",
+                text_at(n, "address"), text_at(n, "role"), (long long)number_at(n, "priority"), coop_role(n),
+                true_at(n, "leader") ? "yes" : "no",
                 true_at(n, "self")        ? "self"
                 : true_at(n, "connected") ? "up"
                                           : "down",
@@ -40,8 +49,8 @@ static void render_one(FILE *out, const json_t *n, bool local)
     const char *who = local ? "Local" : "Peer";
     fprintf(out, "\t%s KS Address: %s\n", who, text_at(n, "address"));
     fprintf(out, "\t%s KS Priority: %lld\n", who, (long long)number_at(n, "priority"));
-    fprintf(out, "\t%s KS Role: %s , %s KS Status: %s\n", who,
-            true_at(n, "primary") ? "Primary" : "Secondary", who, true_at(n, "connected") ? "Alive" : "Dead");
+    fprintf(out, "\t%s KS Role: %s , %s KS Status: %s\n", who, coop_role(n), who,
+            true_at(n, "connected") ? "Alive" : "Dead");
 }
 
 static void render_detail(FILE *out, const json_t *n, bool local)
@@ -49,8 +58,8 @@ static void render_detail(FILE *out, const json_t *n, bool local)
     const char *who = local ? "Local" : "Peer", *indent = local ? "\t" : "\t\t";
     fprintf(out, "%s%s Address: %s\n", indent, who, text_at(n, "address"));
     fprintf(out, "%s%s Priority: %lld\n", indent, who, (long long)number_at(n, "priority"));
-    fprintf(out, "%s%s KS Role: %s , %s KS Status: %s\n", indent, who,
-            true_at(n, "primary") ? "Primary" : "Secondary", who, true_at(n, "connected") ? "Alive" : "Dead");
+    fprintf(out, "%s%s KS Role: %s , %s KS Status: %s\n", indent, who, coop_role(n), who,
+            true_at(n, "connected") ? "Alive" : "Dead");
     fprintf(out, "%sServer id: %s\n", indent, text_at(n, "node_id"));
     fprintf(out, "%sMembership: %s%s\n", indent, text_at(n, "role"),
             true_at(n, "leader") ? ", Raft leader" : "");

@@ -33,14 +33,17 @@ void render_health(FILE *out, const json_t *health)
     fprintf(out, "Ready         : %s\n", true_at(health, "ready") ? "yes" : "no");
     if (*text_at(health, "reason") != '\0')
         fprintf(out, "Reason        : %s\n", text_at(health, "reason"));
-    fprintf(out, "Role          : %s\n", true_at(health, "primary") ? "Primary" : "Secondary");
+    fprintf(out, "Role          : %s\n",
+            true_at(health, "primary")   ? "Primary"
+            : true_at(health, "witness") ? "Witness"
+                                         : "Secondary");
     fprintf(out, "Epoch         : %lld\n", (long long)number_at(health, "coop_epoch"));
     fprintf(out, "Raft role     : %s\n", text_at(health, "raft.role"));
     fprintf(out, "Raft term     : %lld\n", (long long)number_at(health, "raft.term"));
     fprintf(out, "Commit index  : %lld\n", (long long)number_at(health, "raft.commit_index"));
     fprintf(out, "Applied index : %lld\n", (long long)number_at(health, "raft.applied_index"));
     fprintf(out, "Node          : %s\n", text_at(health, "node_id"));
-    fprintf(out, "Listens on    : %s\n", text_at(health, "listen"));
+    fprintf(out, "Listens on    : %s\n", is_there(health, "listen") ? text_at(health, "listen") : "nothing");
     fprintf(out, "Started       : %s\n", text_at(health, "started"));
     fprintf(out, "Version       : %s\n", text_at(health, "version"));
 }

@@ -21,6 +21,19 @@ static void live_and_ready(void **state)
     answer_close(&a);
 }
 
+static void a_witness_is_ready_and_listens_to_nobody(void **state)
+{
+    struct fixture *f = *state;
+    f->health.witness = true;
+    f->health.primary = false;
+    f->health.listen = (struct endpoint){0};
+    struct answer a = get(f, "/readyz");
+    assert_int_equal(a.status, 200);
+    assert_at_bool(&a, "witness", true);
+    assert_true(json_is_null(json_object_get(a.json, "listen")));
+    answer_close(&a);
+}
+
 static void not_ready_says_why_and_what_it_is(void **state)
 {
     struct fixture *f = *state;
@@ -262,6 +275,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup_server, teardown_server)
     const struct CMUnitTest tests[] = {
         TEST(live_and_ready),
+        TEST(a_witness_is_ready_and_listens_to_nobody),
         TEST(not_ready_says_why_and_what_it_is),
         TEST(groups_are_listed),
         TEST(a_group_is_shown),
