@@ -32,6 +32,53 @@ static void a_restart_sends_the_same_bytes_again(void **state)
     fleet_close(&f);
 }
 
+/* The primary died after the commit, and some members had the push already. */
+static void the_next_primary_sends_the_same_bytes_to_all(void **state)
+{
+    (void)state;
+    struct fleet f;
+    uint8_t first[ISAKMP_MESSAGE_MAX];
+    size_t len = 0, had_count = 0;
+    bool had[MEMBERS] = {false};
+    fleet_open(&f);
+    f.rig->many_limit = 2;
+    rekey_now(&f);
+    uint32_t seq = rig_g1(f.rig)->record.seq;
+    for (size_t i = 0; i < MEMBERS; i++) {
+        had[i] = rig_waiting(f.rig, &f.m[i].at) > 0;
+        if (!had[i])
+            continue;
+        assert_true(member_get(f.rig, &f.m[i]));
+        len = f.m[i].got.len;
+        memcpy(first, f.m[i].got.data, len);
+        assert_ok(member_push(&f.m[i]));
+        had_count++;
+    }
+    assert_int_equal(had_count, 2);
+    rig_kill_core(f.rig);
+    memset(f.rig->node_id, 0x44, sizeof(f.rig->node_id)); /* another server holds the same state */
+    struct command elect = {.type = CMD_ELECT, .time_ms = rig_wall(f.rig), .u.elect.epoch = 2};
+    memcpy(elect.u.elect.primary_id, f.rig->node_id, NODE_ID_LEN);
+    rig_apply(f.rig, &elect, NULL, NULL);
+    f.rig->many_limit = 0;
+    rig_open_core(f.rig);
+    core_ready(f.rig->core, true);
+    rig_settle(f.rig);
+    for (size_t i = 0; i < MEMBERS; i++) {
+        assert_true(member_get(f.rig, &f.m[i]));
+        assert_int_equal(f.m[i].got.len, len);
+        assert_memory_equal(f.m[i].got.data, first, len);
+        assert_err(member_push(&f.m[i]), had[i] ? E_REPLAY : E_OK);
+        member_send_ack(f.rig, &f.m[i], seq);
+    }
+    rig_pass(f.rig, 1000);
+    assert_false(rig_g1(f.rig)->pushing);
+    assert_int_equal(rig_g1(f.rig)->record.seq, seq);
+    assert_int_equal(rig_g1(f.rig)->rekey.acked, MEMBERS);
+    assert_int_equal(f.rig->applied[CMD_REKEY], 2); /* the first keys, and this one */
+    fleet_close(&f);
+}
+
 static void nothing_is_pushed_before_the_commit(void **state)
 {
     (void)state;
@@ -232,6 +279,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_restart_sends_the_same_bytes_again),
+        cmocka_unit_test(the_next_primary_sends_the_same_bytes_to_all),
         cmocka_unit_test(nothing_is_pushed_before_the_commit),
         cmocka_unit_test(a_rekey_that_was_not_committed_is_made_anew),
         cmocka_unit_test(only_the_primary_makes_and_sends_rekeys),
