@@ -66,15 +66,13 @@ void handle_cluster(struct call *call, struct reply *reply)
         reply_json(reply, 200, cluster_json(&cluster, nodes));
 }
 
-static void defer(struct reply *reply, enum mailbox_kind kind)
+void handler_defer(struct reply *reply, enum mailbox_kind kind)
 {
     reply->mail = (struct mail){.kind = kind};
     reply->deferred = true;
 }
 
-/* The body as JSON object with no other members than these; an empty one where there is no body. NULL:
- * refused. */
-static json_t *read_body(struct call *call, struct reply *reply, const char *name)
+json_t *handler_body(struct call *call, struct reply *reply, const char *name)
 {
     const char *key;
     json_t *value;
@@ -100,7 +98,7 @@ void handle_cluster_token(struct call *call, struct reply *reply)
 {
     if (handler_refuses_query(call, reply, NULL))
         return;
-    json_t *body = read_body(call, reply, "role");
+    json_t *body = handler_body(call, reply, "role");
     if (body == NULL)
         return;
     const json_t *role = json_object_get(body, "role");
@@ -114,7 +112,7 @@ void handle_cluster_token(struct call *call, struct reply *reply)
         reply_problem(reply, PROBLEM_BAD_REQUEST, "role: expected \"voter\", \"witness\" or \"standby\"");
         return;
     }
-    defer(reply, MAIL_JOIN_TOKEN);
+    handler_defer(reply, MAIL_JOIN_TOKEN);
     reply->mail.number = number;
 }
 
@@ -136,7 +134,7 @@ void handle_cluster_remove(struct call *call, struct reply *reply)
 {
     if (handler_refuses_query(call, reply, NULL))
         return;
-    defer(reply, MAIL_NODE_REMOVE);
+    handler_defer(reply, MAIL_NODE_REMOVE);
     (void)take_node(reply, call->params[0]);
 }
 
@@ -144,11 +142,11 @@ void handle_cluster_transfer(struct call *call, struct reply *reply)
 {
     if (handler_refuses_query(call, reply, NULL))
         return;
-    json_t *body = read_body(call, reply, "node");
+    json_t *body = handler_body(call, reply, "node");
     if (body == NULL)
         return;
     const json_t *node = json_object_get(body, "node");
-    defer(reply, MAIL_TRANSFER);
+    handler_defer(reply, MAIL_TRANSFER);
     if (node != NULL)
         (void)take_node(reply, json_is_string(node) ? json_string_value(node) : "");
     json_decref(body);
@@ -157,13 +155,13 @@ void handle_cluster_transfer(struct call *call, struct reply *reply)
 void handle_cluster_step_down(struct call *call, struct reply *reply)
 {
     if (!handler_refuses_query(call, reply, NULL))
-        defer(reply, MAIL_STEP_DOWN);
+        handler_defer(reply, MAIL_STEP_DOWN);
 }
 
 void handle_cluster_hash(struct call *call, struct reply *reply)
 {
     if (!handler_refuses_query(call, reply, NULL))
-        defer(reply, MAIL_STATE_MARK);
+        handler_defer(reply, MAIL_STATE_MARK);
 }
 
 void handle_cluster_backup(struct call *call, struct reply *reply)
@@ -176,7 +174,7 @@ void handle_cluster_priority(struct call *call, struct reply *reply)
 {
     if (handler_refuses_query(call, reply, NULL))
         return;
-    json_t *body = read_body(call, reply, "priority");
+    json_t *body = handler_body(call, reply, "priority");
     if (body == NULL)
         return;
     const json_t *priority = json_object_get(body, "priority");
@@ -186,7 +184,7 @@ void handle_cluster_priority(struct call *call, struct reply *reply)
         reply_problem(reply, PROBLEM_BAD_REQUEST, "priority: expected a number from 0 to 255");
         return;
     }
-    defer(reply, MAIL_PRIORITY);
+    handler_defer(reply, MAIL_PRIORITY);
     reply->mail.number = (uint32_t)number;
     (void)take_node(reply, call->params[0]);
 }
@@ -215,6 +213,6 @@ void handle_cluster_renew(struct call *call, struct reply *reply)
 {
     if (handler_refuses_query(call, reply, NULL))
         return;
-    defer(reply, MAIL_CERT_RENEW);
+    handler_defer(reply, MAIL_CERT_RENEW);
     (void)take_node(reply, call->params[0]);
 }

@@ -11,7 +11,7 @@
 
 enum { MAILBOX_MAX = 64 }; /* requests waiting or being worked on; E_FULL beyond: the client gets 503 */
 
-enum { MAIL_TEXT_MAX = 176 };       /* bytes with NUL */
+enum { MAIL_TEXT_MAX = 176 }; /* bytes with NUL */
 
 enum mailbox_kind {
     MAIL_REKEY,       /* POST /v1/groups/{g}/rekey */
@@ -23,6 +23,8 @@ enum mailbox_kind {
     MAIL_STATE_MARK,  /* POST /v1/cluster/hash */
     MAIL_CERT_RENEW,  /* POST /v1/cluster/nodes/{node}/renew */
     MAIL_BACKUP,      /* POST /v1/cluster/backup; the answer's octets are the sealed file */
+    MAIL_ENROL_TOKEN, /* POST /v1/groups/{g}/enrolments; member; the answer's text is the token */
+    MAIL_ENROL_REVOKE, /* POST /v1/enrolments/{member}/revoke; member */
 };
 
 struct mail {
@@ -30,6 +32,7 @@ struct mail {
     enum mailbox_kind kind;
     char group[GROUP_NAME_MAX];
     uint32_t number; /* MAIL_JOIN_TOKEN: enum node_role */
+    struct addr member;
 };
 
 struct mail_answer {

@@ -83,6 +83,7 @@ static enum problem problem_of(err_t err)
     case E_EXPIRED:
     case E_REFUSED:
     case E_MISSING:
+    case E_NOT_AUTHORIZED:
         return PROBLEM_CONFLICT;
     case E_FULL:
     case E_LIMIT:

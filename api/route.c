@@ -120,9 +120,13 @@ void route_run(struct call *call, struct reply *reply)
 
 static json_t *cluster_answer(const struct mail *mail, const struct mail_answer *answer)
 {
+    char text[ADDR_TEXT_MAX];
     switch (mail->kind) {
     case MAIL_JOIN_TOKEN:
+    case MAIL_ENROL_TOKEN:
         return json_pack("{s:s}", "token", answer->text);
+    case MAIL_ENROL_REVOKE:
+        return json_pack("{s:s}", "revoked", addr_format(&mail->member, text));
     case MAIL_CERT_RENEW:
         return json_pack("{s:s}", "renewing", mail->group);
     case MAIL_NODE_REMOVE:
@@ -152,7 +156,10 @@ void route_answered(struct reply *reply, const struct mail_answer *answer)
             reply_problem(reply, PROBLEM_CONFLICT, "The backup key (node.backup_key_file): %s",
                           err_text(answer->err));
         else
-            reply_error(reply, answer->err, mail.kind == MAIL_REKEY ? "Rekey" : "The cluster");
+            reply_error(reply, answer->err,
+                        mail.kind == MAIL_REKEY                                           ? "Rekey"
+                        : mail.kind == MAIL_ENROL_TOKEN || mail.kind == MAIL_ENROL_REVOKE ? "Enrolment"
+                                                                                          : "The cluster");
         return;
     }
     if (mail.kind == MAIL_BACKUP) {

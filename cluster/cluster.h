@@ -19,6 +19,7 @@ enum {
     CLUSTER_PRIORITY = 100,
     CLUSTER_ELECTION_MS = 300,
     JOIN_TOKEN_MINUTES = 60,
+    ENROL_TOKEN_MINUTES = 24 * 60, /* a branch is not set up within the hour */
     HANDOVER_LIMIT_MS = 5000, /* of cluster_transfer; then E_TIMEOUT */
     LEAD_HOLD_MS = 600000,    /* leadership that an operator moved does not follow the primary for that long */
     STATE_MARK_MS = 60000,    /* between two comparisons of state hashes */
@@ -127,6 +128,14 @@ size_t cluster_peers(const struct cluster *cluster, struct cluster_peer_status o
  * ready; errors of cluster_propose. The caller wipes out. */
 err_t cluster_token_make(struct cluster *cluster, enum join_role role, char out[JOIN_TOKEN_TEXT_MAX],
                          cluster_done_fn done, void *context) MUST_USE;
+/* A one-time token with which a member of that address fetches a pre-shared key and the group's name; as above.
+ * E_UNKNOWN_GROUP; E_NOT_AUTHORIZED: the group's member list has no such address; E_EXISTS: the address has a key of
+ * a configuration; E_STATE: not ready, or no port to ask at. */
+err_t cluster_enrol_token(struct cluster *cluster, const char *group, const struct addr *member,
+                          char out[ENROL_TOKEN_TEXT_MAX], cluster_done_fn done, void *context) MUST_USE;
+/* The member's key and token are no more: it cannot register again. E_NOT_FOUND; errors of cluster_propose. */
+err_t cluster_enrol_revoke(struct cluster *cluster, const struct addr *member, cluster_done_fn done,
+                           void *context) MUST_USE;
 /* A server leaves for good. E_NOT_FOUND; E_STATE: it is primary or leader; E_NO_QUORUM: what would be left has no
  * live majority. */
 err_t cluster_node_remove(struct cluster *cluster, const uint8_t id[NODE_ID_LEN], cluster_done_fn done,

@@ -304,6 +304,12 @@ typedef void (*cluster_join_fn)(void *context, struct bytes answer);
 void cluster_join_request(struct cluster *c, struct bytes request, const char *remote, cluster_join_fn answer,
                           void *context);
 
+/* The same for a member that enrols: cluster_enrol.c. */
+void cluster_enrol_request(struct cluster *c, struct bytes request, const char *remote, cluster_join_fn answer,
+                           void *context);
+/* A request was refused: counted, and told once in a while, as a stranger does not fill the log. */
+bool cluster_tell_refusal(struct cluster *c);
+
 /* ---- the port for join requests: cluster_join_loop_uv.c ---- */
 err_t cluster_join_open(struct cluster_join **out, struct cluster *c, struct uv_loop_s *loop,
                         const struct endpoint *at) MUST_USE;

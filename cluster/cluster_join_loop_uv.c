@@ -1,20 +1,17 @@
-/* cluster_join_loop_uv.c - the port for join requests: u32 length and request in, u32 length and answer out,
- * then the end. Both prove themselves (join.h), so the connection is plain. */
-#include <errno.h>
-#include <poll.h>
+/* cluster_join_loop_uv.c - the port for join requests of servers and enrolment requests of members: u32
+ * length and request in, u32 length and answer out, then the end. Both prove themselves (join.h, enrol.h), so
+ * the connection is plain. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
 #include <uv.h>
 
+#include "base/tcp_ask.h"
 #include "cluster/cluster_internal.h"
 
 enum {
     ASKER_MAX = 16, /* connections at once; the next ones wait in the backlog's place and are closed */
     ASKER_LIMIT_MS = 10000,
-    LENGTH_LEN = 4,
+    LENGTH_LEN = TCP_ASK_LENGTH_LEN,
 };
 
 struct asker {
@@ -134,7 +131,11 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
     }
     a->asked = true;
     a->holds++;
-    cluster_join_request(a->join->c, read_bytes(&r, want), text, on_answer, a);
+    struct bytes request = read_bytes(&r, want);
+    if (enrol_is_request(request))
+        cluster_enrol_request(a->join->c, request, text, on_answer, a);
+    else
+        cluster_join_request(a->join->c, request, text, on_answer, a);
 }
 
 static void on_limit(uv_timer_t *timer)
@@ -209,97 +210,8 @@ void cluster_join_stop(struct cluster_join *join, void (*done)(void *context), v
     uv_close((uv_handle_t *)&join->listener, on_listener_closed);
 }
 
-/* ---- the other side, at the first start ---- */
-
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-/* Waits for the socket until the deadline. */
-static err_t wait_for(int fd, short events, uint64_t deadline_ms)
-{
-    struct pollfd p = {.fd = fd, .events = events};
-    for (;;) {
-        uint64_t now = now_ms();
-        int rc = now >= deadline_ms ? 0 : poll(&p, 1, (int)(deadline_ms - now));
-        if (rc > 0)
-            return E_OK;
-        if (rc == 0)
-            return E_AGAIN;
-        if (errno != EINTR)
-            return E_IO;
-    }
-}
-
-static err_t write_all(int fd, struct bytes data, uint64_t deadline_ms)
-{
-    for (size_t at = 0; at < data.len;) {
-        err_t err = wait_for(fd, POLLOUT, deadline_ms);
-        if (err != E_OK)
-            return err;
-        ssize_t n = send(fd, data.data + at, data.len - at, MSG_NOSIGNAL);
-        if (n < 0 && errno != EINTR && errno != EAGAIN)
-            return E_IO;
-        at += n > 0 ? (size_t)n : 0;
-    }
-    return E_OK;
-}
-
-static err_t read_all(int fd, uint8_t *out, size_t len, uint64_t deadline_ms)
-{
-    for (size_t at = 0; at < len;) {
-        err_t err = wait_for(fd, POLLIN, deadline_ms);
-        if (err != E_OK)
-            return err;
-        ssize_t n = recv(fd, out + at, len - at, 0);
-        if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
-            return E_IO;
-        at += n > 0 ? (size_t)n : 0;
-    }
-    return E_OK;
-}
-
-static err_t exchange(int fd, struct bytes request, uint8_t answer[JOIN_ANSWER_MAX], size_t *answer_len,
-                      uint64_t deadline_ms)
-{
-    uint8_t head[LENGTH_LEN];
-    struct writer w = writer_over(head, sizeof(head));
-    write_u32(&w, (uint32_t)request.len);
-    err_t err = write_all(fd, writer_bytes(&w), deadline_ms);
-    if (err == E_OK)
-        err = write_all(fd, request, deadline_ms);
-    if (err == E_OK)
-        err = read_all(fd, head, sizeof(head), deadline_ms);
-    if (err != E_OK)
-        return err;
-    struct reader r = reader_over(BYTES_OF(head));
-    *answer_len = read_u32(&r);
-    return *answer_len <= JOIN_ANSWER_MAX ? read_all(fd, answer, *answer_len, deadline_ms) : E_LIMIT;
-}
-
 err_t cluster_join_ask(const struct endpoint *at, struct bytes request, uint8_t answer[JOIN_ANSWER_MAX],
                        size_t *answer_len, unsigned limit_ms)
 {
-    struct sockaddr_storage addr;
-    uint64_t deadline_ms = now_ms() + limit_ms;
-    socklen_t len = endpoint_to_sockaddr(at, &addr);
-    int fd = len == 0 ? -1 : socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return E_IO;
-    err_t err = E_OK;
-    int error = 0;
-    socklen_t error_len = sizeof(error);
-    if (connect(fd, (struct sockaddr *)&addr, len) != 0 && errno != EINPROGRESS)
-        err = E_IO;
-    if (err == E_OK)
-        err = wait_for(fd, POLLOUT, deadline_ms);
-    if (err == E_OK && (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_len) != 0 || error != 0))
-        err = E_IO;
-    if (err == E_OK)
-        err = exchange(fd, request, answer, answer_len, deadline_ms);
-    close(fd);
-    return err;
+    return tcp_ask(at, request, answer, JOIN_ANSWER_MAX, answer_len, limit_ms);
 }

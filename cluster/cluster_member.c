@@ -249,15 +249,21 @@ struct joining {
     uint8_t request[JOIN_REQUEST_MAX];
 };
 
+bool cluster_tell_refusal(struct cluster *c)
+{
+    uint64_t now_ms = cluster_mono_ms(c);
+    if (c->join_refused++ != 0 && now_ms - c->join_told_ms < JOIN_NOTICE_MS)
+        return false;
+    c->join_told_ms = now_ms;
+    return true;
+}
+
 static void refuse(const struct joining *j, err_t why)
 {
     uint8_t answer[JOIN_ANSWER_MAX];
     size_t len = 0;
-    uint64_t now_ms = cluster_mono_ms(j->c);
-    if (j->c->join_refused++ == 0 || now_ms - j->c->join_told_ms >= JOIN_NOTICE_MS) {
-        j->c->join_told_ms = now_ms; /* a stranger does not fill the log */
+    if (cluster_tell_refusal(j->c))
         event(JOIN_REFUSED, j->remote, err_text(why));
-    }
     if (join_refusal_make(why, answer, &len) != E_OK)
         len = 0;
     j->answer(j->context, (struct bytes){answer, len});

@@ -223,6 +223,16 @@ static void encode_operate_fields(struct writer *w, const struct command *c)
         write_bytes(w, BYTES_OF(c->u.node_cert.id));
         node_cert_encode(w, &c->u.node_cert.cert);
         return;
+    case CMD_ENROL_SET:
+        prefix_encode(w, &c->u.enrol_set.peer);
+        enrolment_encode(w, &c->u.enrol_set.enrolment);
+        return;
+    case CMD_ENROL_USED:
+        prefix_encode(w, &c->u.enrol_used.peer);
+        write_bytes(w, BYTES_OF(c->u.enrol_used.token_id));
+        write_bytes(w, BYTES_OF(c->u.enrol_used.request_mac));
+        wrapped_encode(w, &c->u.enrol_used.psk);
+        return;
     case CMD_STATE_MARK:
         return;
     default:
@@ -240,6 +250,16 @@ static void decode_operate_fields(struct reader *r, struct command *out)
     case CMD_NODE_CERT:
         read_into(r, out->u.node_cert.id, NODE_ID_LEN);
         node_cert_decode(r, &out->u.node_cert.cert);
+        return;
+    case CMD_ENROL_SET:
+        prefix_decode(r, &out->u.enrol_set.peer);
+        enrolment_decode(r, &out->u.enrol_set.enrolment);
+        return;
+    case CMD_ENROL_USED:
+        prefix_decode(r, &out->u.enrol_used.peer);
+        read_into(r, out->u.enrol_used.token_id, ENROL_ID_LEN);
+        read_into(r, out->u.enrol_used.request_mac, ENROL_MAC_LEN);
+        wrapped_decode(r, &out->u.enrol_used.psk);
         return;
     case CMD_STATE_MARK:
         return;

@@ -121,6 +121,17 @@ struct cmd_node_cert {
     struct node_cert cert;
 };
 
+struct cmd_enrol_set {
+    struct prefix peer;         /* one address; E_EXISTS: it has a key of a configuration */
+    struct enrolment enrolment; /* not used yet */
+};
+struct cmd_enrol_used {
+    struct prefix peer;
+    uint8_t token_id[ENROL_ID_LEN];
+    uint8_t request_mac[ENROL_MAC_LEN]; /* the same request again: E_OK; another: E_REPLAY */
+    struct wrapped psk;
+};
+
 struct command {
     enum command_type type;
     uint64_t time_ms; /* cluster time of the proposer */
@@ -145,6 +156,8 @@ struct command {
         struct cmd_member_served member_served;
         struct cmd_node_priority node_priority;
         struct cmd_node_cert node_cert;
+        struct cmd_enrol_set enrol_set;
+        struct cmd_enrol_used enrol_used;
     } u;
 };
 

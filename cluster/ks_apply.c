@@ -64,24 +64,34 @@ static bool wrapped_equal(const struct wrapped *a, const struct wrapped *b)
     return bytes_equal((struct bytes){a->data, a->len}, (struct bytes){b->data, b->len});
 }
 
+err_t ks_psk_row(struct ks_apply *a, const struct prefix *peer, struct ks_psk **out)
+{
+    struct row_key key = psk_row_key(peer);
+    *out = map_find(&a->state->psks, row_key_bytes(&key));
+    if (*out != NULL)
+        return E_OK;
+    struct ks_psk *psk = calloc(1, sizeof(*psk));
+    if (psk == NULL)
+        return E_NO_MEMORY;
+    psk->key = key;
+    psk->record.peer = *peer;
+    err_t err = map_insert(&a->state->psks, row_key_bytes(&psk->key), psk);
+    if (err == E_OK) {
+        *out = psk;
+        return E_OK;
+    }
+    free(psk);
+    a->result->err = err;
+    return err == E_FULL ? E_OK : err;
+}
+
 static err_t apply_psk_set(struct ks_apply *a, const struct cmd_psk_set *c)
 {
-    struct row_key key = psk_row_key(&c->psk.peer);
-    struct ks_psk *psk = map_find(&a->state->psks, row_key_bytes(&key));
-    a->result->changed = psk == NULL || !wrapped_equal(&psk->record.psk, &c->psk.psk);
-    if (psk == NULL) {
-        psk = malloc(sizeof(*psk));
-        if (psk == NULL)
-            return E_NO_MEMORY;
-        *psk = (struct ks_psk){.key = key};
-        err_t err = map_insert(&a->state->psks, row_key_bytes(&psk->key), psk);
-        if (err != E_OK) {
-            free(psk);
-            a->result->changed = false;
-            a->result->err = err;
-            return err == E_FULL ? E_OK : err;
-        }
-    }
+    struct ks_psk *psk;
+    err_t err = ks_psk_row(a, &c->psk.peer, &psk);
+    if (err != E_OK || psk == NULL)
+        return err;
+    a->result->changed = !wrapped_equal(&psk->record.psk, &c->psk.psk);
     psk->record = c->psk;
     ks_put_psk(a, psk);
     return E_OK;
@@ -245,6 +255,11 @@ static err_t dispatch(struct ks_apply *a, const struct command *command)
         return E_OK;
     case CMD_NODE_CERT:
         result->err = ks_apply_node_cert(a, &command->u.node_cert);
+        return E_OK;
+    case CMD_ENROL_SET:
+        return ks_apply_enrol_set(a, &command->u.enrol_set);
+    case CMD_ENROL_USED:
+        result->err = ks_apply_enrol_used(a, &command->u.enrol_used);
         return E_OK;
     case CMD_STATE_MARK:
         return E_OK;

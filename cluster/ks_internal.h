@@ -44,6 +44,10 @@ err_t ks_apply_rekey(struct ks_apply *a, const struct cmd_rekey *c) MUST_USE;
 err_t ks_apply_node_set(struct ks_apply *a, const struct cmd_node_set *c) MUST_USE;      /* the refusal */
 err_t ks_apply_node_remove(struct ks_apply *a, const struct cmd_node_remove *c) MUST_USE; /* the refusal */
 err_t ks_apply_ca_set(struct ks_apply *a, const struct cmd_ca_set *c) MUST_USE;           /* the refusal */
+/* The row of these peers, a new one without a key if there was none. *out NULL with E_OK: no room, which stands in the result. */
+err_t ks_psk_row(struct ks_apply *a, const struct prefix *peer, struct ks_psk **out) MUST_USE;
+err_t ks_apply_enrol_set(struct ks_apply *a, const struct cmd_enrol_set *c) MUST_USE;
+err_t ks_apply_enrol_used(struct ks_apply *a, const struct cmd_enrol_used *c) MUST_USE;
 err_t ks_apply_token_set(struct ks_apply *a, const struct cmd_join_token_set *c) MUST_USE;
 err_t ks_apply_token_used(struct ks_apply *a, const struct cmd_join_token_used *c) MUST_USE;
 err_t ks_apply_node_priority(struct ks_apply *a, const struct cmd_node_priority *c) MUST_USE; /* the refusal */

@@ -124,7 +124,7 @@ const struct psk_record *ks_state_psk(const struct ks_state *state, const struct
         struct prefix prefix = prefix_of(peer, bits);
         struct row_key key = psk_row_key(&prefix);
         const struct ks_psk *psk = map_find(&state->psks, row_key_bytes(&key));
-        if (psk != NULL)
+        if (psk != NULL && psk->record.psk.len != 0)
             return &psk->record;
     }
     return NULL;

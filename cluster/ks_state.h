@@ -93,6 +93,10 @@ bool ks_state_take_request(struct ks_state *state, struct store_txn *txn, const 
                            uint64_t request);
 /* The pre-shared key record whose range has the address, most specific first; NULL if none. */
 const struct psk_record *ks_state_psk(const struct ks_state *state, const struct addr *peer);
+/* The row of exactly this member if it has a token, used or not; NULL otherwise. */
+const struct psk_record *ks_state_enrolled(const struct ks_state *state, const struct addr *member);
+/* May the request with this HMAC use the token? E_REPLAY: another one did; E_EXISTS: this one did; E_EXPIRED. */
+err_t ks_enrolment_may_use(const struct enrolment *e, const uint8_t request_mac[ENROL_MAC_LEN], uint64_t now_ms) MUST_USE;
 /* Does the group's member list allow the identity from that address? E_OK, E_BAD_ID (identity), E_NOT_AUTHORIZED (address). */
 err_t ks_group_allows(const struct ks_group *group, const struct identity *identity, const struct addr *peer) MUST_USE;
 /* SHA-256 over all rows in order: equal states hash equal. */
@@ -117,9 +121,9 @@ err_t ks_kek_open(const struct ks_state *state, const struct ks_group *group, co
 
 /* Wrap contexts: cluster id | group id | object | name. What is wrapped for one place opens in no other. Names: the SPI of a KEK
  * (16 octets), that of a TEK (4 octets, network order), the psk_row_key of a pre-shared key (group 0), the version of a signing key
- * (4 octets, network order; group 0). Room of WRAP_CONTEXT_MAX; a longer name is cut, which none of these is. */
+ * (4 octets, network order; group 0), the id of an enrolment token (16 octets, group 0). Room of WRAP_CONTEXT_MAX; a longer name is cut, which none of these is. */
 enum { WRAP_CONTEXT_MAX = 64 };
-enum wrap_object { WRAP_KEK = 1, WRAP_TEK_KEY, WRAP_TEK_INTEGRITY, WRAP_PSK, WRAP_SIGNING, WRAP_CA };
+enum wrap_object { WRAP_KEK = 1, WRAP_TEK_KEY, WRAP_TEK_INTEGRITY, WRAP_PSK, WRAP_SIGNING, WRAP_CA, WRAP_ENROL };
 struct bytes wrap_context(const struct ks_state *state, uint32_t group_id, enum wrap_object object, struct bytes name,
                           uint8_t out[WRAP_CONTEXT_MAX]);
 /* Pre-shared keys and signing keys with their contexts filled in. The caller wipes what open gives. */

@@ -75,12 +75,11 @@ static err_t read_group(const struct conf_node *root, struct gm_config *out, str
     return E_OK;
 }
 
-/* "10.1.11.2" or "10.1.11.2:848" or "[2001:db8::1]:848". */
-static bool parse_server(const char *text, struct endpoint *out)
+bool config_parse_server(const char *text, uint16_t default_port, struct endpoint *out)
 {
     char host[CONF_TEXT_MAX];
     snprintf(host, sizeof(host), "%s", text);
-    out->port = GDOI_PORT;
+    out->port = default_port;
     if (addr_parse(&out->addr, host) == E_OK)
         return true;
     char *colon = strrchr(host, ':');
@@ -118,7 +117,7 @@ static err_t read_servers(const struct conf_node *root, struct gm_config *out, s
         if ((err = conf_item_text(item, text, sizeof(text), error)) != E_OK)
             return err;
         struct endpoint *server = &out->servers[i];
-        if (!parse_server(text, server))
+        if (!config_parse_server(text, GDOI_PORT, server))
             return conf_fail(item, error, "servers: expected \"address\" or \"address:port\", not \"%s\"",
                              text);
         if (server->addr.family != out->local.addr.family)

@@ -1,9 +1,11 @@
-/* config_parts.h - between config.c and config_deny.c. */
+/* config_parts.h - between config*.c and enrol.c. */
 #ifndef GM_AGENT_CONFIG_PARTS_H
 #define GM_AGENT_CONFIG_PARTS_H
 
 #include "gm-agent/config.h"
 
+/* "10.1.11.2" or "10.1.11.2:848" or "[2001:db8::1]:848". */
+bool config_parse_server(const char *text, uint16_t default_port, struct endpoint *out);
 err_t config_read_deny(const struct conf_node *datapath, struct gm_datapath_config *out,
                        struct conf_error *error) MUST_USE;
 err_t config_read_traffic(const struct conf_node *datapath, struct gm_datapath_config *out,

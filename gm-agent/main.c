@@ -8,6 +8,7 @@
 #include "base/event.h"
 #include "base/sandbox.h"
 #include "gm-agent/capture.h"
+#include "gm-agent/enrol.h"
 #include "gm-agent/loop_uv.h"
 #include "gm-agent/status.h"
 #include "gm-agent/status_socket.h"
@@ -32,6 +33,7 @@ static int usage(FILE *to, int code)
             "       gm-agent [-c FILE | -s SOCKET] clear crypto gdoi\n"
             "       gm-agent [-c FILE | -s SOCKET] trace {lan | wan | esp SPI} PROTOCOL SRC [PORT] DST [PORT]"
             " [size N] [json]\n"
+            "       gm-agent [-c FILE] enrol --server ADDRESS --token TOKEN   become a member\n"
             "       gm-agent -V\n");
     return code;
 }
@@ -199,6 +201,9 @@ int main(int argc, char **argv)
     if (optind < argc && strcmp(argv[optind], "capture") == 0)
         return capture(config_path != NULL ? config_path : DEFAULT_CONFIG, argc - optind - 1,
                        argv + optind + 1);
+    if (optind < argc && strcmp(argv[optind], "enrol") == 0)
+        return enrol_command(config_path != NULL ? config_path : DEFAULT_CONFIG, argc - optind,
+                             argv + optind);
     if (optind < argc)
         return ask(socket_path, config_path, argc - optind, argv + optind);
     if (socket_path != NULL)

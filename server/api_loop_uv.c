@@ -63,6 +63,10 @@ static err_t ask_cluster(struct server *server, const struct mail *mail, const u
     switch (mail->kind) {
     case MAIL_JOIN_TOKEN:
         return cluster_token_make(server->cluster, (enum join_role)mail->number, p->text, on_proposed, p);
+    case MAIL_ENROL_TOKEN:
+        return cluster_enrol_token(server->cluster, mail->group, &mail->member, p->text, on_proposed, p);
+    case MAIL_ENROL_REVOKE:
+        return cluster_enrol_revoke(server->cluster, &mail->member, on_proposed, p);
     case MAIL_NODE_REMOVE:
         return cluster_node_remove(server->cluster, id, on_proposed, p);
     case MAIL_TRANSFER:
@@ -85,7 +89,8 @@ static void take_cluster(struct server *server, const struct mail *mail)
     err_t err = p == NULL ? E_NO_MEMORY : E_OK;
     if (p != NULL)
         *p = (struct proposed){.server = server, .id = mail->id, .kind = mail->kind};
-    for (size_t i = 0; i < 2 * NODE_ID_LEN && mail->group[0] != '\0'; i++) {
+    bool named = mail->group[0] != '\0' && mail->kind != MAIL_ENROL_TOKEN; /* whose group is a group */
+    for (size_t i = 0; i < 2 * NODE_ID_LEN && named; i++) {
         char c = mail->group[i];
         id[i / 2] = (uint8_t)(id[i / 2] << 4 | (c <= '9' ? c - '0' : c - 'a' + 10));
     }

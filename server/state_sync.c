@@ -84,7 +84,7 @@ static err_t delete_psks(struct core *core)
                          (struct bytes){(const uint8_t *)&config->psks[i].peer, sizeof(config->psks[i].peer)},
                          &config->psks[i]);
     while (err == E_OK && (have = map_next(&core_state(core)->psks, &at)) != NULL) {
-        if (psk_is_wanted(&wanted, have))
+        if (have->record.enrolment.is_set || psk_is_wanted(&wanted, have))
             continue;
         struct command command = {.type = CMD_PSK_DELETE, .u.psk_delete.peer = have->record.peer};
         err = propose(core, &command);

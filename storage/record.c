@@ -3,6 +3,7 @@
 #include "storage/record_part.h"
 
 enum { GROUP_RECORD_VERSION = 2 }; /* 1: without runway and pseudotime base */
+enum { PSK_ENROLLED_VERSION = 2 }; /* with an enrolment */
 
 static struct reader row_reader(struct bytes row)
 {
@@ -168,19 +169,48 @@ err_t rekey_record_decode(struct rekey_record *out, struct bytes row)
     return reader_end(&r);
 }
 
+void enrolment_encode(struct writer *w, const struct enrolment *e)
+{
+    write_u32(w, e->group_id);
+    write_bytes(w, BYTES_OF(e->id));
+    wrapped_encode(w, &e->key);
+    write_u64(w, e->expires_ms);
+    bool_encode(w, e->used);
+    write_bytes(w, BYTES_OF(e->used_by));
+}
+
+void enrolment_decode(struct reader *r, struct enrolment *out)
+{
+    out->is_set = true;
+    out->group_id = read_u32(r);
+    read_into(r, out->id, sizeof(out->id));
+    wrapped_decode(r, &out->key);
+    out->expires_ms = read_u64(r);
+    out->used = bool_decode(r);
+    read_into(r, out->used_by, sizeof(out->used_by));
+}
+
+/* A key of a configuration stays a row of version 1. */
 void psk_record_encode(struct writer *w, const struct psk_record *r)
 {
-    write_u8(w, RECORD_VERSION);
+    write_u8(w, r->enrolment.is_set ? PSK_ENROLLED_VERSION : RECORD_VERSION);
     prefix_encode(w, &r->peer);
     wrapped_encode(w, &r->psk);
+    if (r->enrolment.is_set)
+        enrolment_encode(w, &r->enrolment);
 }
 
 err_t psk_record_decode(struct psk_record *out, struct bytes row)
 {
     *out = (struct psk_record){0};
-    struct reader r = row_reader(row);
+    struct reader r = reader_over(row);
+    uint8_t version = read_u8(&r);
+    if (r.err == E_OK && version != RECORD_VERSION && version != PSK_ENROLLED_VERSION)
+        reader_fail(&r, E_BAD_VERSION);
     prefix_decode(&r, &out->peer);
     wrapped_decode(&r, &out->psk);
+    if (version == PSK_ENROLLED_VERSION)
+        enrolment_decode(&r, &out->enrolment);
     return reader_end(&r);
 }
 

@@ -9,6 +9,7 @@
 #include "base/addr.h"
 #include "proto/crypto/keywrap.h"
 #include "proto/gdoi/group_policy.h"
+#include "proto/ike/enrol.h"
 #include "proto/wire/id_payload.h"
 
 enum {
@@ -148,10 +149,22 @@ struct member_record {
     uint32_t first_sid;         /* its SIDs are first_sid .. first_sid + sid_count - 1 */
 };
 
+/* The one-time token by which a member of one address gets its pre-shared key (proto/ike/enrol.h). */
+struct enrolment {
+    bool is_set;         /* false: the key is of a configuration, and the rest is zero */
+    uint32_t group_id;   /* the group that the member is told */
+    uint8_t id[ENROL_ID_LEN];
+    struct wrapped key;  /* of the token, under the cluster's data key */
+    uint64_t expires_ms; /* cluster time */
+    bool used;
+    uint8_t used_by[ENROL_MAC_LEN]; /* the request's HMAC: the same request may ask again */
+};
+
 /* A pre-shared key for peers of a range (most specific wins). */
 struct psk_record {
     struct prefix peer;
-    struct wrapped psk;
+    struct wrapped psk; /* len 0: none yet, its token was not used; the range around it counts */
+    struct enrolment enrolment;
 };
 
 struct signing_record {
@@ -215,6 +228,9 @@ void rekey_record_encode(struct writer *w, const struct rekey_record *r);
 err_t rekey_record_decode(struct rekey_record *out, struct bytes row) MUST_USE;
 void psk_record_encode(struct writer *w, const struct psk_record *r);
 err_t psk_record_decode(struct psk_record *out, struct bytes row) MUST_USE;
+/* The part without is_set. */
+void enrolment_encode(struct writer *w, const struct enrolment *e);
+void enrolment_decode(struct reader *r, struct enrolment *out);
 void signing_record_encode(struct writer *w, const struct signing_record *r);
 err_t signing_record_decode(struct signing_record *out, struct bytes row) MUST_USE;
 void cluster_record_encode(struct writer *w, const struct cluster_record *r);

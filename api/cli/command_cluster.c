@@ -119,6 +119,16 @@ static enum exit_code backup(struct ksctl *k, const char *argument)
     return code;
 }
 
+static enum exit_code enrol_token(struct ksctl *k, const char *argument)
+{
+    return post(k, PATH_enrol_token, k->words[2], json_pack("{s:s}", "member", argument), "", "token", "");
+}
+
+static enum exit_code enrol_revoke(struct ksctl *k, const char *argument)
+{
+    return post(k, PATH_enrol_revoke, argument, NULL, "Member ", "revoked", " can register no more");
+}
+
 const struct command cluster_commands[] = {
     {"show crypto gdoi ks coop", show_coop, "Key servers of the cluster and who is primary"},
     {"show crypto gdoi ks coop detail", show_coop_detail, "The same, with what is known of each"},
@@ -133,6 +143,8 @@ const struct command cluster_commands[] = {
     {"cluster certs", show_certs, "Certificates of the key servers"},
     {"cluster certs renew NODE", renew, "Have a key server renew its certificate now"},
     {"cluster backup FILE", backup, "A sealed backup of everything into a file"},
+    {"enrol token GROUP ADDRESS", enrol_token, "A one-time token with which that member enrols"},
+    {"enrol revoke ADDRESS", enrol_revoke, "Take an enrolled member's pre-shared key away"},
     {"cluster check", check, "Have all key servers compare their states now"},
 };
 const size_t cluster_command_count = sizeof(cluster_commands) / sizeof(cluster_commands[0]);

@@ -68,6 +68,29 @@ static void a_token_is_for_a_role(void **state)
     }
 }
 
+static void a_member_is_enrolled_by_its_address(void **state)
+{
+    struct answer a;
+    struct mail mail = exchange(*state, "/v1/groups/G1/enrolments", "{\"member\":\"10.1.13.2\"}",
+                                &(struct mail_answer){.text = "qe1.text"}, &a);
+    struct addr member = addr_v4(10, 1, 13, 2);
+    assert_int_equal(mail.kind, MAIL_ENROL_TOKEN);
+    assert_string_equal(mail.group, "G1");
+    assert_true(addr_equal(&mail.member, &member));
+    assert_int_equal(a.status, 202);
+    assert_at_text(&a, "token", "qe1.text");
+    answer_close(&a);
+    mail = exchange(*state, "/v1/groups/G1/enrolments", "{\"member\":\"10.1.13.2\"}",
+                    &(struct mail_answer){.err = E_NOT_AUTHORIZED}, &a);
+    assert_int_equal(a.status, 409);
+    answer_close(&a);
+    mail = exchange(*state, "/v1/enrolments/10.1.13.2/revoke", "", &(struct mail_answer){0}, &a);
+    assert_int_equal(mail.kind, MAIL_ENROL_REVOKE);
+    assert_true(addr_equal(&mail.member, &member));
+    assert_at_text(&a, "revoked", "10.1.13.2");
+    answer_close(&a);
+}
+
 static void leadership_is_moved_to_one_or_to_the_primary(void **state)
 {
     struct answer a;
@@ -249,6 +272,7 @@ int main(void)
 #define SERVED(test) cmocka_unit_test_setup_teardown(test, setup_server, teardown_server)
     const struct CMUnitTest tests[] = {
         SERVED(a_token_is_for_a_role),
+        SERVED(a_member_is_enrolled_by_its_address),
         SERVED(leadership_is_moved_to_one_or_to_the_primary),
         SERVED(the_primarys_role_is_given_up),
         SERVED(a_priority_is_set),

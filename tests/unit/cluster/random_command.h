@@ -81,7 +81,7 @@ static inline void draw_command(struct draw *d, struct command *c)
         snprintf(c->u.group_delete.name, GROUP_NAME_MAX, "group-%u", draw_u32(d));
         return;
     case CMD_PSK_SET:
-        c->u.psk_set.psk = (struct psk_record){draw_prefix(d), draw_wrapped(d)};
+        c->u.psk_set.psk = (struct psk_record){.peer = draw_prefix(d), .psk = draw_wrapped(d)};
         return;
     case CMD_PSK_DELETE:
         c->u.psk_delete.peer = draw_prefix(d);
@@ -143,6 +143,18 @@ static inline void draw_command(struct draw *d, struct command *c)
                                                         .endpoint = {draw_addr(d), (uint16_t)draw_u32(d)},
                                                         .served_ms = draw_u64(d)};
         draw_bytes(d, c->u.member_served.key_server, NODE_ID_LEN);
+        return;
+    case CMD_ENROL_SET:
+        c->u.enrol_set = (struct cmd_enrol_set){
+            .peer = draw_prefix(d),
+            .enrolment = {
+                .is_set = true, .group_id = draw_u32(d), .key = draw_wrapped(d), .expires_ms = draw_u64(d)}};
+        draw_bytes(d, c->u.enrol_set.enrolment.id, ENROL_ID_LEN);
+        return;
+    case CMD_ENROL_USED:
+        c->u.enrol_used = (struct cmd_enrol_used){.peer = draw_prefix(d), .psk = draw_wrapped(d)};
+        draw_bytes(d, c->u.enrol_used.token_id, ENROL_ID_LEN);
+        draw_bytes(d, c->u.enrol_used.request_mac, ENROL_MAC_LEN);
         return;
     case CMD_NODE_PRIORITY:
         draw_bytes(d, c->u.node_priority.id, NODE_ID_LEN);
