@@ -247,9 +247,9 @@ static err_t take_messages(struct raft_node *node, const struct raft_update *fro
     return E_OK;
 }
 
-/* A configuration that a server found in its log when it started may stay "uncommitted" in libraft for good although
- * the commit index is beyond it, and a leader that thinks so changes nothing any more: no server could be replaced
- * (docs/decisions/0008). What is below the commit index is committed. */
+/* A configuration that a server found in its log when it started may stay "uncommitted" in libraft for good
+ * although the commit index is beyond it, and a leader that thinks so changes nothing any more: no server
+ * could be replaced (docs/decisions/0008). What is below the commit index is committed. */
 static err_t settle_configuration(struct raft *raft)
 {
     struct raft_configuration copy;
