@@ -32,7 +32,9 @@ ksctl_understands() {
 gm_agent_understands() {
     local line=${1#gm-agent }
     line=${line#-c .lab/gm1.conf }
-    case $line in ...*) return 0 ;; -t* | -c*) "$NETLAB_BIN/gm-agent" -h | grep -q -- "${line%% *}"; return ;; esac
+    case $line in ...*) return 0 ;;
+    enrol*) "$NETLAB_BIN/gm-agent" $line 2>&1 | grep -qE "ksctl enrol token|FILE\\] enrol"; return ;;
+    -t* | -c*) "$NETLAB_BIN/gm-agent" -h | grep -q -- "${line%% *}"; return ;; esac
     # shellcheck disable=SC2086
     "$NETLAB_BIN/gm-agent" -s "$dir/nobody.sock" $line 2>&1 | grep -q 'no agent is running'
 }
