@@ -167,7 +167,7 @@ void handle_cluster_hash(struct call *call, struct reply *reply)
 void handle_cluster_backup(struct call *call, struct reply *reply)
 {
     if (!handler_refuses_query(call, reply, NULL))
-        defer(reply, MAIL_BACKUP);
+        handler_defer(reply, MAIL_BACKUP);
 }
 
 void handle_cluster_priority(struct call *call, struct reply *reply)
