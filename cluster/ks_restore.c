@@ -89,12 +89,26 @@ static err_t restore_group(const struct rewrap *r, struct ks_group *group)
     return err;
 }
 
+/* A token that nobody had used may have been used after the backup: it is over, so that none serves twice. */
+static err_t restore_enrolment(const struct rewrap *r, struct enrolment *e)
+{
+    if (!e->is_set)
+        return E_OK;
+    if (!e->used)
+        e->expires_ms = 0;
+    return rewrap(r, 0, WRAP_ENROL, BYTES_OF(e->id), e->key.data, e->key.len);
+}
+
 static err_t restore_psks(const struct rewrap *r)
 {
     struct ks_psk *psk;
     err_t err = E_OK;
-    for (size_t at = 0; err == E_OK && (psk = map_next(&r->state->psks, &at)) != NULL;)
-        err = rewrap(r, 0, WRAP_PSK, row_key_bytes(&psk->key), psk->record.psk.data, psk->record.psk.len);
+    for (size_t at = 0; err == E_OK && (psk = map_next(&r->state->psks, &at)) != NULL;) {
+        if (psk->record.psk.len > 0)
+            err = rewrap(r, 0, WRAP_PSK, row_key_bytes(&psk->key), psk->record.psk.data, psk->record.psk.len);
+        if (err == E_OK)
+            err = restore_enrolment(r, &psk->record.enrolment);
+    }
     return err;
 }
 

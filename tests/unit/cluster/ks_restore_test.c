@@ -52,6 +52,67 @@ static void set_psk(struct ks *ks, const char *text)
     assert_ok(apply(ks, &c));
 }
 
+/* A token with a key, sealed as cluster_enrol.c does. */
+static void set_token(struct ks *ks, uint8_t number, const char *key)
+{
+    struct command c = {.type = CMD_ENROL_SET};
+    struct enrolment *e = &c.u.enrol_set.enrolment;
+    struct secret clear = {0};
+    uint8_t context[WRAP_CONTEXT_MAX];
+    c.u.enrol_set.peer = (struct prefix){addr_v4(10, 1, 13, number), 32};
+    *e = (struct enrolment){.is_set = true,
+                            .group_id = ks->state.groups[0]->record.id,
+                            .id = {number},
+                            .expires_ms = ks->now_ms + 1000};
+    assert_ok(secret_set(&clear, bytes_of_text(key)));
+    assert_ok(keywrap_seal(&ks->wrap, &ks->rng,
+                           wrap_context(&ks->state, 0, WRAP_ENROL, BYTES_OF(e->id), context),
+                           secret_view(&clear), &e->key));
+    secret_close(&clear);
+    assert_ok(apply(ks, &c));
+}
+
+static void assert_token_opens(struct ks *ks, const struct addr *member, const char *key)
+{
+    uint8_t context[WRAP_CONTEXT_MAX];
+    struct secret clear = {0};
+    const struct psk_record *row = ks_state_enrolled(&ks->state, member);
+    assert_non_null(row);
+    assert_ok(keywrap_open(&ks->wrap,
+                           wrap_context(&ks->state, 0, WRAP_ENROL, BYTES_OF(row->enrolment.id), context),
+                           &row->enrolment.key, &clear));
+    assert_true(bytes_equal(secret_view(&clear), bytes_of_text(key)));
+    secret_close(&clear);
+}
+
+static void enrolled_members_stay_and_unused_tokens_are_over(void **state)
+{
+    struct ks *ks = *state;
+    struct addr used = addr_v4(10, 1, 13, 2), unused = addr_v4(10, 1, 13, 3);
+    static const uint8_t mac[ENROL_MAC_LEN] = {7}, another[ENROL_MAC_LEN] = {8};
+    struct psk_record sealed = {0};
+    struct secret psk = {0};
+    struct prefix peer = {used, 32};
+    set_token(ks, 2, "the key of a token that is used");
+    set_token(ks, 3, "the key of one that is not used");
+    struct command c = {.type = CMD_ENROL_USED};
+    c.u.enrol_used = (struct cmd_enrol_used){.peer = peer, .token_id = {2}, .request_mac = {7}};
+    assert_ok(ks_psk_seal(&ks->state, &ks->wrap, &ks->rng, &peer, bytes_of_text("what it got"), &sealed));
+    c.u.enrol_used.psk = sealed.psk;
+    assert_ok(apply(ks, &c));
+    restore(ks);
+    assert_ok(ks_psk_open(&ks->state, &ks->wrap, ks_state_psk(&ks->state, &used), &psk));
+    assert_true(bytes_equal(secret_view(&psk), bytes_of_text("what it got")));
+    secret_close(&psk);
+    assert_token_opens(ks, &used, "the key of a token that is used");
+    assert_token_opens(ks, &unused, "the key of one that is not used");
+    const struct enrolment *e = &ks_state_enrolled(&ks->state, &used)->enrolment;
+    assert_err(ks_enrolment_may_use(e, mac, ks->now_ms), E_EXISTS);
+    assert_err(ks_enrolment_may_use(e, another, ks->now_ms), E_REPLAY);
+    e = &ks_state_enrolled(&ks->state, &unused)->enrolment;
+    assert_err(ks_enrolment_may_use(e, mac, ks->now_ms), E_EXPIRED);
+}
+
 static void secrets_open_under_the_new_id_and_key_and_under_no_old_one(void **state)
 {
     struct ks *ks = *state;
@@ -249,6 +310,7 @@ static void after_too_many_restores_a_group_says_so(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(enrolled_members_stay_and_unused_tokens_are_over, setup, ks_teardown),
         cmocka_unit_test_setup_teardown(secrets_open_under_the_new_id_and_key_and_under_no_old_one, setup,
                                         ks_teardown),
         cmocka_unit_test_setup_teardown(members_and_policy_stay_and_the_old_cluster_is_gone, setup,
