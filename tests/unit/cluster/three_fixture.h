@@ -60,16 +60,22 @@ static inline void three_late(uv_timer_t *timer)
     ((struct three *)timer->data)->late = true;
 }
 
-/* Two ports in a row for each server, free now. */
+/* A loopback address of this process alone: tests that run side by side meet at no port. */
+static inline struct addr own_host(void)
+{
+    unsigned pid = (unsigned)getpid();
+    return addr_v4(127, (uint8_t)(1 + (pid >> 16) % 254), (uint8_t)(pid >> 8), (uint8_t)pid);
+}
+
+/* Two ports in a row for each server, free now: the test before this one may have left some in TIME_WAIT. */
 static inline uint16_t free_ports(void)
 {
-    for (uint16_t port = (uint16_t)(PORT_FIRST + getpid() % 9000 * 4); port < 65000;
-         port = (uint16_t)(port + SERVERS * PORT_STEP)) {
+    struct addr host = own_host();
+    for (uint16_t port = PORT_FIRST; port < 65000; port = (uint16_t)(port + SERVERS * PORT_STEP)) {
         bool free = true;
         for (uint16_t i = 0; i < SERVERS * PORT_STEP && free; i++) {
-            struct sockaddr_in at = {.sin_family = AF_INET,
-                                     .sin_port = htons((uint16_t)(port + i)),
-                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+            struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(port + i))};
+            memcpy(&at.sin_addr, host.bytes, sizeof(at.sin_addr));
             int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
             free = bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0;
             close(fd);
@@ -118,7 +124,7 @@ static inline err_t ks_open(struct ks *ks, const struct ks *by, const char *toke
             .clock = &clock_system,
             .rng = &rng_system,
             .loop = &ks->all->loop,
-            .listen = {addr_v4(127, 0, 0, 1), ks->port},
+            .listen = {own_host(), ks->port},
             .priority = (uint8_t)(100 - (ks - ks->all->ks) * 10),
             .snapshot_entries = ks->all->snapshot_entries,
             .context = ks,
@@ -135,7 +141,7 @@ static inline err_t ks_open(struct ks *ks, const struct ks *by, const char *toke
         }};
     uv_thread_t thread;
     if (by != NULL)
-        o.options.join = (struct endpoint){addr_v4(127, 0, 0, 1), (uint16_t)(by->port + 1)};
+        o.options.join = (struct endpoint){own_host(), (uint16_t)(by->port + 1)};
     ks->ready = ks->stopped = false;
     ks->fatal = E_OK;
     uv_async_init(&ks->all->loop, &o.async, opening_done);
