@@ -8,7 +8,10 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 skip() { echo "SKIPPED: $1"; echo "0 passed, 0 failed"; exit 0; }
 [ "$(id -u)" = 0 ] || skip "needs root"
 for tool in dockerd docker debootstrap; do command -v $tool > /dev/null || skip "$tool is not installed"; done
-if command -v docker-compose > /dev/null; then COMPOSE=docker-compose; else COMPOSE="docker compose"; fi
+# COMPOSE: how compose is called; v1 as Debian 12 has it, or v2.
+if [ -z "${COMPOSE:-}" ]; then
+    if command -v docker-compose > /dev/null; then COMPOSE=docker-compose; else COMPOSE="docker compose"; fi
+fi
 $COMPOSE version > /dev/null 2>&1 || skip "compose is not installed"
 
 dir=$(mktemp -d)
