@@ -10,7 +10,7 @@
 set -uo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 suites=("$@")
-[ $# -gt 0 ] || suites=(branch.sh traps.sh branch.sh@6.12)
+[ $# -gt 0 ] || suites=(branch.sh traps.sh gcm.sh branch.sh@6.12)
 limit_s=${QUORATE_VM_LIMIT_S:-600} # of wall time; a quiet machine needs about 60 for each
 build=build/vm
 cache=build/vm-kernel
@@ -41,6 +41,7 @@ cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Release -DQUORATE_TESTS=OFF > $
     ninja -C $build -j2 ksd gm-agent ksctl >> $build.log 2>&1 || { tail -n 20 $build.log; fail "the build failed"; }
 
 work=$(mktemp -d)
+gcc -std=gnu11 -O1 -Wall -Werror tests/vm/mroute.c -o "$build/bin/mroute" || fail "mroute does not compile"
 trap 'rm -rf "$work"' EXIT
 passed=0
 failed=0
@@ -49,7 +50,7 @@ prepare() { # SERIES: its kernel and its initramfs, once
     [ ! -e "$work/$1.cpio" ] || return 0
     fetch_kernel "$1" || { echo "tests/vm: no kernel $1 can be fetched (deploy/install-deps adds backports)"; return 1; }
     bash tests/vm/initramfs.sh "$cache/$1/root" "$work/$1.cpio" "$PWD/$build/bin/ksd" "$PWD/$build/bin/gm-agent" \
-        "$PWD/$build/bin/ksctl" || { echo "tests/vm: no initramfs for $1"; return 1; }
+        "$PWD/$build/bin/ksctl" "$PWD/$build/bin/mroute" || { echo "tests/vm: no initramfs for $1"; return 1; }
 }
 
 count() { # FILE: adds what its last line says

@@ -17,7 +17,7 @@ not() { ! "$@"; }
 
 suite_end() {
     if [ "$failed" != 0 ]; then
-        for log in "$NETLAB_DIR"/*.log; do echo "--- $log"; tail -n 25 "$log"; done
+        for log in "$NETLAB_DIR"/*.log; do echo "--- $log"; tail -n 40 "$log"; done
     fi
     netlab_down
     [ ! -d "$NETLAB_DIR/out" ] || tar -cf /dev/vda -C "$NETLAB_DIR/out" .
@@ -40,8 +40,12 @@ netlab_wait() {
 # emulated machine may need a second to take a rekey, so the activation delay is longer.
 ksd_conf() {
     netlab_ksd_conf 1 "$@"
-    sed -i -e 's/algorithm = "rsa"; bits = 2048;/algorithm = "ecdsa256";/' \
-        -e 's/ activation_s = 1; deactivation_s = 2;/ activation_s = 3; deactivation_s = 3;/' "$NETLAB_DIR/ksd1.conf"
+    sed -i -e 's/algorithm = "rsa"; bits = 2048;/algorithm = "ecdsa256";/' "$NETLAB_DIR/ksd1.conf"
+    delays 3 3
+}
+# delays ACTIVATION DEACTIVATION: in seconds
+delays() {
+    sed -i -E "s/ activation_s = [0-9]+; deactivation_s = [0-9]+;/ activation_s = $1; deactivation_s = $2;/" "$NETLAB_DIR/ksd1.conf"
 }
 # As in netlab.sh, but without the second for which tcpdump else leaves packets in the kernel, and loses them at its end.
 netlab_capture() {
@@ -60,6 +64,21 @@ log_at_least() { [ "$(log_count "$1" "$2")" -ge "$3" ]; }
 ping_start() { netlab_start "$1" "h$2" ping -q -i "$5" -c "$4" -W 3 "$(host "$3")"; }
 ping_ended() { grep -q 'packet loss' "$NETLAB_DIR/$1.log"; }
 ping_lost_none() { grep 'packet loss' "$NETLAB_DIR/$1.log"; grep -q ' 0% packet loss' "$NETLAB_DIR/$1.log" && ! grep -q duplicates "$NETLAB_DIR/$1.log"; }
+# rolls N [SITE...]: N rollovers, by default of sites 1 and 2 with the kernel's IPsec. The key server is asked for a key
+# as soon as all send on the one before.
+sends_on() { netlab_in "gm$1" ip xfrm policy list dir out | grep -o 'spi 0x[0-9a-f]*' | head -n 1; }
+all_send_on() { local site; for site in "${sites[@]}"; do echo "$site $(sends_on "$site")"; done; }
+all_switched() { ! all_send_on | grep -qxF -e "$before" && ! all_send_on | grep -qx '[0-9]* '; }
+rolls() {
+    local count=$1 i before sites=(1 2)
+    shift
+    [ $# = 0 ] || sites=("$@")
+    for ((i = 0; i < count; i++)); do
+        before=$(all_send_on)
+        netlab_in ks1 ksctl rekey G1 > /dev/null || return 1
+        netlab_wait 20 all_switched || { echo "rollover $i: $before -> $(all_send_on)"; return 1; }
+    done
+}
 # counter N NAME: of a site's data path.
 counter() { gm-agent -c "$NETLAB_DIR/gm$1.conf" show crypto ipsec sa json | grep -A1 "\"$2\"" | grep -o '"count": [0-9]*' | grep -o '[0-9]*'; }
 counter_above() { [ "$(counter "$1" "$2")" -gt "$3" ]; }
