@@ -3,22 +3,16 @@
 #include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-static uint64_t now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
+#include "base/clock.h"
 
 /* Waits for the socket until the deadline. */
 static err_t wait_for(int fd, short events, uint64_t deadline_ms)
 {
     struct pollfd p = {.fd = fd, .events = events};
     for (;;) {
-        uint64_t now = now_ms();
+        uint64_t now = clock_mono_ms(&clock_system);
         int rc = now >= deadline_ms ? 0 : poll(&p, 1, (int)(deadline_ms - now));
         if (rc > 0)
             return E_OK;
@@ -79,7 +73,7 @@ err_t tcp_ask(const struct endpoint *at, struct bytes request, uint8_t *answer, 
               size_t *answer_len, unsigned limit_ms)
 {
     struct sockaddr_storage addr;
-    uint64_t deadline_ms = now_ms() + limit_ms;
+    uint64_t deadline_ms = clock_mono_ms(&clock_system) + limit_ms;
     socklen_t len = endpoint_to_sockaddr(at, &addr);
     int fd = len == 0 ? -1 : socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)

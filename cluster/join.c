@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/hex.h"
 #include "cluster/join_internal.h"
 #include "proto/crypto/prf.h"
 
@@ -44,20 +45,10 @@ static void put_hex(struct writer *w, struct bytes raw)
     }
 }
 
-static int nibble(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static void get_hex(struct reader *r, uint8_t *out, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
-        int high = nibble(read_u8(r)), low = nibble(read_u8(r));
-        reader_require(r, high >= 0 && low >= 0);
-        out[i] = (uint8_t)((high & 15) << 4 | (low & 15));
-    }
+    struct bytes digits = read_bytes(r, 2 * len);
+    reader_require(r, digits.len == 2 * len && hex_read(out, digits.data, len));
 }
 
 void join_token_format(const struct join_token *token, char out[JOIN_TOKEN_TEXT_MAX])

@@ -43,18 +43,6 @@ void enrol_token_format(const struct enrol_token *token, char out[ENROL_TOKEN_TE
     addr_format(&token->member, end);
 }
 
-static bool hex_read(uint8_t *out, const uint8_t *text, size_t len)
-{
-    for (size_t i = 0; i < 2 * len; i++) {
-        uint8_t c = text[i];
-        bool digit = c >= '0' && c <= '9';
-        if (!digit && !(c >= 'a' && c <= 'f'))
-            return false;
-        out[i / 2] = (uint8_t)((unsigned)out[i / 2] << 4 | (unsigned)(digit ? c - '0' : c - 'a' + 10));
-    }
-    return true;
-}
-
 err_t enrol_token_parse(struct enrol_token *out, struct bytes text)
 {
     uint8_t raw[ENROL_SECRET_LEN] = {0};

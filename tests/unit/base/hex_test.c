@@ -23,11 +23,24 @@ static void digits_go_behind_one_another_without_an_end(void **state)
     assert_string_equal(out, "1b2c#");
 }
 
+static void digits_become_octets_and_other_characters_are_refused(void **state)
+{
+    (void)state;
+    static const uint8_t wanted[] = {0x00, 0x9a, 0xff};
+    uint8_t out[3];
+    assert_true(hex_read(out, (const uint8_t *)"009aff", 3));
+    assert_memory_equal(out, wanted, sizeof(wanted));
+    assert_false(hex_read(out, (const uint8_t *)"009aFf", 3));
+    assert_false(hex_read(out, (const uint8_t *)"00 a00", 3));
+    assert_false(hex_read(out, (const uint8_t *)"009af", 3)); /* its NUL */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(octets_become_two_digits_each),
         cmocka_unit_test(digits_go_behind_one_another_without_an_end),
+        cmocka_unit_test(digits_become_octets_and_other_characters_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
