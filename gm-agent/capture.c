@@ -2,10 +2,10 @@
 #include "gm-agent/capture.h"
 
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "gm-agent/ip_packet.h"
+#include "gm-agent/words.h"
 
 enum {
     BLOCK_SECTION = 0x0a0d0d0a,
@@ -18,53 +18,25 @@ enum {
     OPTION_IF_TSRESOL = 9,
     OPTION_EPB_FLAGS = 2,
     TSRESOL_NS = 9,
+    NUMBER_DIGITS = 9, /* of a word */
 };
-
-struct words {
-    char **word;
-    size_t count, next;
-};
-
-static const char *take(struct words *w)
-{
-    return w->next < w->count ? w->word[w->next++] : "";
-}
 
 static bool take_number(struct words *w, uint32_t least, uint32_t most, uint32_t *out)
 {
-    const char *word = take(w);
-    if (word[0] == '\0' || strlen(word) > 9 || strspn(word, "0123456789") != strlen(word))
-        return false;
-    *out = (uint32_t)strtoul(word, NULL, 10);
-    return *out >= least && *out <= most;
+    return words_decimal(w, NUMBER_DIGITS, least, most, out);
 }
 
 static bool take_protocol(struct words *w, struct capture_filter *out)
 {
-    static const struct {
-        const char *name;
-        uint8_t number;
-    } known[] = {{"icmp", IPPROTO_ICMP}, {"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}, {"esp", IPPROTO_ESP}};
+    static const struct words_name known[] = {
+        {"icmp", IPPROTO_ICMP}, {"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}, {"esp", IPPROTO_ESP}};
     uint32_t number = 0;
     out->has_protocol = true;
-    for (size_t i = 0; w->next < w->count && i < ARRAY_LEN(known); i++)
-        if (strcmp(w->word[w->next], known[i].name) == 0) {
-            w->next++;
-            out->protocol = known[i].number;
-            return true;
-        }
+    if (words_name(w, known, ARRAY_LEN(known), &out->protocol))
+        return true;
     bool good = take_number(w, 0, 255, &number);
     out->protocol = (uint8_t)number;
     return good;
-}
-
-static bool take_host(struct words *w, struct capture_filter *out)
-{
-    struct addr addr;
-    if (addr_parse(&addr, take(w)) != E_OK || addr.family != AF_INET)
-        return false;
-    memcpy(out->host, addr.bytes, sizeof(out->host));
-    return out->has_host = true;
 }
 
 static bool take_port(struct words *w, struct capture_filter *out)
@@ -77,7 +49,7 @@ static bool take_port(struct words *w, struct capture_filter *out)
 
 static bool take_option(struct words *w, struct capture_request *out, const char **why)
 {
-    const char *word = take(w);
+    const char *word = words_take(w);
     if (strcmp(word, "lan") == 0 || strcmp(word, "wan") == 0) {
         out->lan = word[0] == 'l';
         out->wan = !out->lan;
@@ -85,7 +57,7 @@ static bool take_option(struct words *w, struct capture_request *out, const char
     }
     *why = "host is an IPv4 address";
     if (strcmp(word, "host") == 0)
-        return take_host(w, &out->filter);
+        return out->filter.has_host = words_ipv4(w, out->filter.host);
     *why = "proto is icmp, tcp, udp, esp or a number up to 255";
     if (strcmp(word, "proto") == 0)
         return take_protocol(w, &out->filter);
@@ -114,7 +86,7 @@ err_t capture_parse(char **word, size_t count, struct capture_request *out, cons
                                     .seconds = CAPTURE_SECONDS_DEFAULT,
                                     .snap = CAPTURE_SNAP_MAX};
     *why = "a file's path comes first";
-    const char *path = take(&w);
+    const char *path = words_take(&w);
     if (path[0] == '\0' || strlen(path) >= sizeof(out->path))
         return E_RANGE;
     memcpy(out->path, path, strlen(path));
