@@ -17,21 +17,19 @@ static bool has_primary(const struct cluster *c)
     return memcmp(c->state.cluster.primary_id, nobody, NODE_ID_LEN) != 0;
 }
 
-/* The next primary, when one is due. */
-static bool elect(struct cluster *c, struct command *command)
+/* Is another primary due, and who? */
+static bool next_primary(struct cluster *c, uint8_t out[NODE_ID_LEN])
 {
     const struct cluster_record *cluster = &c->state.cluster;
     uint64_t now_ms = cluster_mono_ms(c);
-    command->type = CMD_ELECT;
-    command->u.elect.epoch = cluster->coop_epoch + 1;
-    if (!cluster_has_peers(c)) {
-        memcpy(command->u.elect.primary_id, c->node_id, NODE_ID_LEN);
+    memcpy(out, c->node_id, NODE_ID_LEN);
+    if (!cluster_has_peers(c))
         return !is_self(c, cluster->primary_id) && raft_node_voters(c->node) == 1;
-    }
+    if (!has_primary(c))
+        return true; /* the first one, before there are others to choose from */
     struct coop_sign signs[KS_NODE_MAX + 1];
     size_t count = cluster_signs(c, now_ms, signs);
-    return coop_elect(&c->state, signs, count, c->leader_since_ms, now_ms, cluster_dead_ms(c),
-                      command->u.elect.primary_id);
+    return coop_elect(&c->state, signs, count, c->leader_since_ms, now_ms, cluster_dead_ms(c), out);
 }
 
 /* What this server's own row should say. */
@@ -68,12 +66,12 @@ static void on_self(void *context, const struct apply_result *result)
  * back. */
 static void keep_self(struct cluster *c)
 {
-    struct command command = {.type = CMD_NODE_SET, .time_ms = cluster_now_ms(c)};
     bool founder = !c->joined && c->state.node_count == 0;
+    struct node_record row;
     if (!cluster_has_peers(c) || !c->ready || c->self_proposed || c->state.ca.cert_len == 0 ||
-        (ks_state_node(&c->state, c->node_id) == NULL && !founder) ||
-        !self_differs(c, &command.u.node_set.node))
+        (ks_state_node(&c->state, c->node_id) == NULL && !founder) || !self_differs(c, &row))
         return;
+    struct command command = {.type = CMD_NODE_SET, .time_ms = cluster_now_ms(c), .u.node_set.node = row};
     c->self_proposed = cluster_propose(c, &command, on_self, c) == E_OK;
 }
 
@@ -88,43 +86,37 @@ static void on_cert(void *context, const struct apply_result *result)
 static void keep_cert(struct cluster *c)
 {
     const struct node_record *row = ks_state_node(&c->state, c->node_id);
-    struct command command = {.type = CMD_NODE_CERT, .time_ms = cluster_now_ms(c)};
     if (!c->ready || c->cert_proposed || row == NULL || c->own_cert.not_after_s == 0 ||
         memcmp(row->cert.fingerprint, c->own_cert.fingerprint, NODE_FINGERPRINT_LEN) == 0)
         return;
+    struct command command = {.type = CMD_NODE_CERT, .time_ms = cluster_now_ms(c)};
     memcpy(command.u.node_cert.id, c->node_id, NODE_ID_LEN);
     command.u.node_cert.cert = c->own_cert;
     c->cert_proposed = cluster_propose(c, &command, on_cert, c) == E_OK;
 }
 
-void cluster_keep_house(struct cluster *c)
+/* The leader's part: the cluster's name, its authority, its primary, its members. A command is 22 kB, so nothing
+ * is built before it is due: this runs in every turn. */
+static void lead_house(struct cluster *c)
 {
-    struct command command = {.time_ms = cluster_now_ms(c)};
-    err_t err = E_OK;
-    if (c->peers_stale)
-        cluster_peers_refresh(c);
-    if (cluster_leads(c) && c->ready)
-        cluster_clock_lead(&c->clock, cluster_mono_ms(c));
-    cluster_time_mark(c);
-    keep_self(c);
-    keep_cert(c);
-    if (cluster_has_peers(c) && c->transport == NULL && c->state.ca.cert_len != 0 && !c->dead)
-        open_transport(c);
-    if (c->housekeeping || c->dead || !cluster_leads(c) || c->applied_index < c->ready_index)
-        return;
-    if (!c->state.initialised) {
-        command.type = CMD_CLUSTER_INIT;
-        err = rng_fill(c->options.rng, command.u.cluster_init.cluster_id, CLUSTER_ID_LEN);
-    } else if (cluster_has_peers(c) && c->state.ca.cert_len == 0) {
-        err = cluster_make_authority(c, &command);
-    } else if (cluster_has_peers(c) && !has_primary(c)) {
-        command.type = CMD_ELECT; /* the first one, before there are others to choose from */
-        command.u.elect.epoch = c->state.cluster.coop_epoch + 1;
-        memcpy(command.u.elect.primary_id, c->node_id, NODE_ID_LEN);
-    } else if (!elect(c, &command)) {
+    uint8_t primary[NODE_ID_LEN];
+    bool has_authority = !cluster_has_peers(c) || c->state.ca.cert_len != 0;
+    if (c->state.initialised && has_authority && !next_primary(c, primary)) {
         if (cluster_has_peers(c))
             (void)cluster_keep_members(c);
         return;
+    }
+    struct command command = {.time_ms = cluster_now_ms(c)};
+    err_t err = E_OK;
+    if (!c->state.initialised) {
+        command.type = CMD_CLUSTER_INIT;
+        err = rng_fill(c->options.rng, command.u.cluster_init.cluster_id, CLUSTER_ID_LEN);
+    } else if (!has_authority) {
+        err = cluster_make_authority(c, &command);
+    } else {
+        command.type = CMD_ELECT;
+        command.u.elect.epoch = c->state.cluster.coop_epoch + 1;
+        memcpy(command.u.elect.primary_id, primary, NODE_ID_LEN);
     }
     if (err == E_OK)
         err = cluster_queue(c, &command, NULL, NULL);
@@ -136,6 +128,21 @@ void cluster_keep_house(struct cluster *c)
     }
     c->housekeeping = true;
     cluster_flush(c);
+}
+
+void cluster_keep_house(struct cluster *c)
+{
+    if (c->peers_stale)
+        cluster_peers_refresh(c);
+    if (cluster_leads(c) && c->ready)
+        cluster_clock_lead(&c->clock, cluster_mono_ms(c));
+    cluster_time_mark(c);
+    keep_self(c);
+    keep_cert(c);
+    if (cluster_has_peers(c) && c->transport == NULL && c->state.ca.cert_len != 0 && !c->dead)
+        open_transport(c);
+    if (!c->housekeeping && !c->dead && cluster_leads(c) && c->applied_index >= c->ready_index)
+        lead_house(c);
 }
 
 static const struct peer *leader_peer(const struct cluster *c)
