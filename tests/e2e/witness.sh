@@ -4,7 +4,9 @@ set -u
 E2E=qwi
 . "$(dirname "$0")/../lib/e2e.sh"
 
-joins() { # joins N ROLE: key server N joins with a token of that role and is ready
+# joins N ROLE: key server N joins with a token of that role and is ready. Voters are counted at the first: what N itself
+# shows of its role may come a heartbeat later.
+joins() {
     local token
     netlab_ksd_cluster_conf "$1"
     token=$(netlab_ksctl 1 cluster token --role "$2") || return 1
@@ -35,8 +37,8 @@ for n in 1 2; do check "ks$n listens on 848" netlab_wait 5 listens_on_848 "$n"; 
 check "the witness has no UDP port at all" has_no_udp 3
 for n in 1 2 3; do check "ks$n has no capability left" no_capability "$n"; done
 check "readyz of the witness: ready, and a witness" bash -c "ip netns exec $(netlab_ns ks3) curl -fsS http://127.0.0.1:8480/readyz | jq -e '.ready and .witness and .listen == null and (.reason | startswith(\"witness\"))'"
-check "show crypto gdoi ks coop says so" shows 'Local KS Role: Witness' show crypto gdoi ks coop
-check "cluster status says so" shows '10\.1\.21\.2 +witness +[0-9]+ +Witness' cluster status
+check "show crypto gdoi ks coop says so" netlab_wait 5 shows 'Local KS Role: Witness' show crypto gdoi ks coop
+check "cluster status says so" netlab_wait 5 shows '10\.1\.21\.2 +witness +[0-9]+ +Witness' cluster status
 
 # A member that is told of the witness first gets no answer there and goes on to the key servers.
 netlab_gm_conf 1 10.1.21.2 10.1.11.2 10.1.12.2
