@@ -151,30 +151,35 @@ void shell_drop(struct sim_server *s)
 struct sim_closed {
     void (*closed)(void *context);
     void *context;
+    struct cluster_loop *loop; /* free after it, or NULL */
 };
 
 static void on_closed(struct sim *sim, void *arg, bool live)
 {
     struct sim_closed *c = arg;
     (void)sim;
-    if (live)
+    if (live) {
         c->closed(c->context);
+        free(c->loop); /* a server that died in between has closed it at once */
+    }
     free(c);
 }
 
-static void call_later(struct sim_server *s, void (*closed)(void *context), void *context)
+static void call_later(struct sim_server *s, void (*closed)(void *context), void *context,
+                       struct cluster_loop *loop)
 {
     struct sim_closed *c = sim_alloc(sizeof(*c));
-    *c = (struct sim_closed){closed, context};
+    *c = (struct sim_closed){closed, context, loop};
     sim_at(s->sim, s->sim->now_ms + 1, s->index, on_closed, c);
 }
 
 void cluster_loop_close(struct cluster_loop *loop, void (*closed)(void *context), void *context)
 {
-    if (closed != NULL)
-        call_later(loop->server, closed, context);
     loop->server->loop = NULL;
-    free(loop);
+    if (closed != NULL)
+        call_later(loop->server, closed, context, loop);
+    else
+        free(loop);
 }
 
 /* ---- the port for join requests ---- */
@@ -196,7 +201,7 @@ err_t cluster_join_open(struct cluster_join **out, struct cluster *c, struct uv_
 
 void cluster_join_stop(struct cluster_join *join, void (*done)(void *context), void *context)
 {
-    call_later(join->server, done, context);
+    call_later(join->server, done, context, NULL);
     join->server->join = NULL;
     free(join);
 }
