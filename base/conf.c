@@ -105,6 +105,12 @@ bool conf_has(const struct conf_node *group, const char *name)
     return find(group, name) != NULL;
 }
 
+bool conf_is_list(const struct conf_node *group, const char *name)
+{
+    const config_setting_t *setting = find(group, name);
+    return setting != NULL && (config_setting_is_list(setting) || config_setting_is_array(setting));
+}
+
 err_t conf_only(const struct conf_node *group, const char *const *names, struct conf_error *error)
 {
     const config_setting_t *setting = setting_of(group);
@@ -141,7 +147,7 @@ err_t conf_list(const struct conf_node *parent, const char *name, const struct c
 {
     *out = NULL;
     const config_setting_t *setting = find(parent, name);
-    if (setting != NULL && !config_setting_is_list(setting) && !config_setting_is_array(setting))
+    if (setting != NULL && !conf_is_list(parent, name))
         return fail_kind(setting, error, "a list ( )");
     *out = node_of(setting);
     return E_OK;

@@ -42,6 +42,7 @@ err_t conf_fail(const struct conf_node *node, struct conf_error *error, const ch
     PRINTF_LIKE(3, 4);
 
 bool conf_has(const struct conf_node *group, const char *name);
+bool conf_is_list(const struct conf_node *group, const char *name); /* there, and a list */
 /* Child group or list by name; NULL (no error) if absent. E_CONFIG if it is of another kind. */
 err_t conf_group(const struct conf_node *parent, const char *name, const struct conf_node **out,
                  struct conf_error *error) MUST_USE;

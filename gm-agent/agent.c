@@ -232,6 +232,9 @@ void agent_step(struct agent *agent, const struct agent_event *event, uint64_t n
     case AGENT_EVENT_APPLIED:
         on_applied(agent, event, now_ms, out);
         break;
+    case AGENT_EVENT_DEVICES:
+        out->apply = true;
+        break;
     case AGENT_EVENT_CLEAR:
         on_clear(agent, now_ms, out);
         break;

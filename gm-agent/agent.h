@@ -28,6 +28,7 @@ enum agent_event_kind {
     AGENT_EVENT_DATAGRAM, /* from, datagram */
     AGENT_EVENT_DH_DONE,  /* job (consumed), job_id */
     AGENT_EVENT_APPLIED,  /* answer to effects.apply: err, why */
+    AGENT_EVENT_DEVICES,  /* the machine's devices or addresses have changed */
     AGENT_EVENT_CLEAR,    /* the operator: drop the keys and register again */
     AGENT_EVENT_STOP,
 };

@@ -19,7 +19,7 @@ enum {
     CAPTURE_SECONDS_MAX = 86400,
     CAPTURE_SNAP_MIN = 64, /* octets kept of a packet */
     CAPTURE_SNAP_MAX = 65535,
-    CAPTURE_DEVICE_MAX = GM_LAN_MAX + 1,
+    CAPTURE_DEVICE_MAX = GM_LAN_MAX + GM_WAN_MAX,
     CAPTURE_BLOCK_MAX = CAPTURE_SNAP_MAX + 64, /* octets of a packet's block */
     CAPTURE_HEAD_MAX = 128 + CAPTURE_DEVICE_MAX * 64,
 };

@@ -67,8 +67,9 @@ static err_t open_devices(struct capture *c, const struct gm_datapath_config *co
     err_t err = E_OK;
     for (size_t i = 0; c->request->lan && i < config->lan_count && err == E_OK; i++)
         err = open_device(c, config->lan[i]);
-    if (c->request->wan && config->wan[0] != '\0' && err == E_OK)
-        err = open_device(c, config->wan);
+    for (size_t i = 0;
+         c->request->wan && config->wan[0] != '\0' && i <= config->more_wan_count && err == E_OK; i++)
+        err = open_device(c, gm_config_wan(config, i));
     return err == E_OK && c->count == 0 ? E_UNSUPPORTED : err;
 }
 

@@ -30,17 +30,6 @@ static const char *const root_keys[] = {
     NULL,
 };
 
-/* A device name as the kernel takes it: no slash, no blank, not "." or "..". */
-static bool device_name_ok(const char *name)
-{
-    if (name[0] == '\0' || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-        return false;
-    for (const char *c = name; *c != '\0'; c++)
-        if (*c == '/' || *c == ':' || !isgraph((unsigned char)*c))
-            return false;
-    return true;
-}
-
 static err_t read_group(const struct conf_node *root, struct gm_config *out, struct conf_error *error)
 {
     static const char *const keys[] = {"name", "identity", NULL};
@@ -133,7 +122,7 @@ static err_t read_servers(const struct conf_node *root, struct gm_config *out, s
 
 static err_t read_local(const struct conf_node *root, struct gm_config *out, struct conf_error *error)
 {
-    static const char *const keys[] = {"address", "port", NULL};
+    static const char *const keys[] = {"address", "port", "vrf", NULL};
     const struct conf_node *local = NULL;
     err_t err = conf_group(root, "local", &local, error);
     if (err != E_OK)
@@ -143,8 +132,11 @@ static err_t read_local(const struct conf_node *root, struct gm_config *out, str
     uint32_t port = GDOI_PORT;
     if ((err = conf_only(local, keys, error)) != E_OK ||
         (err = conf_addr(local, "address", true, &out->local.addr, error)) != E_OK ||
-        (err = conf_u32(local, "port", false, 1, 65535, &port, error)) != E_OK)
+        (err = conf_u32(local, "port", false, 1, 65535, &port, error)) != E_OK ||
+        (err = conf_text(local, "vrf", false, out->vrf, sizeof(out->vrf), error)) != E_OK)
         return err;
+    if (out->vrf[0] != '\0' && !config_device_name_ok(out->vrf))
+        return conf_fail(local, error, "local.vrf: expected the name of a device");
     static const struct addr none4 = {.family = AF_INET}, none6 = {.family = AF_INET6};
     if (addr_is_multicast(&out->local.addr) || addr_equal(&out->local.addr, &none4) ||
         addr_equal(&out->local.addr, &none6))
@@ -246,37 +238,13 @@ static err_t read_ike(const struct conf_node *root, struct gm_config *out, struc
     return E_OK;
 }
 
-static err_t read_lan(const struct conf_node *datapath, struct gm_datapath_config *out,
-                      struct conf_error *error)
-{
-    const struct conf_node *list = NULL;
-    err_t err = conf_list(datapath, "lan", &list, error);
-    if (err != E_OK)
-        return err;
-    if (conf_count(list) == 0 || conf_count(list) > GM_LAN_MAX)
-        return conf_fail(list != NULL ? list : datapath, error, "lan: expected 1 to %d device names",
-                         GM_LAN_MAX);
-    for (size_t i = 0; i < conf_count(list); i++) {
-        const struct conf_node *item = conf_item(list, i);
-        char text[CONF_TEXT_MAX];
-        if ((err = conf_item_text(item, text, sizeof(text), error)) != E_OK)
-            return err;
-        if (strlen(text) >= GM_DEVICE_MAX || !device_name_ok(text) || strcmp(text, out->wan) == 0)
-            return conf_fail(item, error, "lan: expected the name of a device that is not wan, not \"%s\"",
-                             text);
-        memcpy(out->lan[i], text, strlen(text) + 1);
-        out->lan_count = i + 1;
-    }
-    return E_OK;
-}
-
 static err_t read_datapath(const struct conf_node *root, struct gm_datapath_config *out,
                            struct conf_error *error)
 {
     static const char *const keys[] = {
-        "backend",      "wan",        "lan",    "tun",           "mtu",       "anchor",
-        "deny",         "fail_close", "revert", "replay_window", "direction", "time_attribute",
-        "counter_file", NULL};
+        "backend",        "wan",          "lan",        "tun",    "mtu",           "anchor",
+        "address",        "deny",         "fail_close", "revert", "replay_window", "direction",
+        "time_attribute", "counter_file", NULL};
     static const char *const backends[] = {"user", "none", "xfrm", NULL};
     const struct conf_node *datapath = NULL;
     err_t err = conf_group(root, "datapath", &datapath, error);
@@ -294,22 +262,17 @@ static err_t read_datapath(const struct conf_node *root, struct gm_datapath_conf
         return E_OK;
     snprintf(out->tun, sizeof(out->tun), "gdoi0");
     out->anchor = addr_v4(100, 127, 0, 1);
-    if ((err = conf_text(datapath, "wan", true, out->wan, sizeof(out->wan), error)) != E_OK ||
+    if ((err = config_read_wan(datapath, out, error)) != E_OK ||
         (err = conf_text(datapath, "tun", false, out->tun, GM_TUN_NAME_MAX, error)) != E_OK ||
         (err = conf_u32(datapath, "mtu", false, 576, 9000, &out->mtu, error)) != E_OK ||
         (err = conf_addr(datapath, "anchor", false, &out->anchor, error)) != E_OK)
         return err;
-    if (!device_name_ok(out->wan))
-        return conf_fail(datapath, error, "wan: expected a device name");
-    if (!device_name_ok(out->tun) || strchr(out->tun, '%') != NULL || strcmp(out->tun, out->wan) == 0)
-        return conf_fail(datapath, error, "tun: expected a device name of at most %d letters",
-                         GM_TUN_NAME_MAX - 1);
     if (out->anchor.family != AF_INET || addr_is_multicast(&out->anchor))
         return conf_fail(datapath, error, "anchor: expected an IPv4 address that no machine has");
     if ((err = config_read_deny(datapath, out, error)) != E_OK ||
         (err = config_read_traffic(datapath, out, error)) != E_OK)
         return err;
-    return read_lan(datapath, out, error);
+    return config_read_lan(datapath, out, error);
 }
 
 static err_t read_timers(const struct conf_node *root, struct gm_config *out, struct conf_error *error)

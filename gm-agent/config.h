@@ -15,6 +15,7 @@
 enum {
     GM_SERVER_MAX = 16,   /* key servers in the list */
     GM_LAN_MAX = 8,       /* devices towards the protected hosts */
+    GM_WAN_MAX = 4,       /* devices towards the WAN */
     GM_DENY_MAX = 32,     /* local exceptions */
     GM_DEVICE_MAX = 16,   /* bytes with NUL of a device name (IFNAMSIZ) */
     GM_TUN_NAME_MAX = 14, /* bytes with NUL: one letter is added for the guard device */
@@ -38,11 +39,14 @@ enum datapath_direction {
 
 struct gm_datapath_config {
     enum gm_backend backend;
-    char wan[GM_DEVICE_MAX];
+    char wan[GM_DEVICE_MAX];                      /* the only device towards the WAN, or the first */
+    char more_wan[GM_WAN_MAX - 1][GM_DEVICE_MAX]; /* xfrm: further uplinks */
+    size_t more_wan_count;
     char lan[GM_LAN_MAX][GM_DEVICE_MAX];
     size_t lan_count;
     char tun[GM_DEVICE_MAX]; /* xfrm: only tells several agents of one machine apart */
     struct addr anchor;      /* xfrm: IPv4 address of nobody, the tunnel's far end as the kernel sees it */
+    struct addr address;     /* xfrm: our end of the tunnels, IPv4; no family: that of the first uplink */
     struct selector deny[GM_DENY_MAX]; /* passes in clear although the group protects it, IPv4 */
     size_t deny_count;
     uint32_t mtu;   /* bytes; 0: WAN MTU less the ESP overhead */
@@ -61,6 +65,7 @@ struct gm_config {
     struct endpoint servers[GM_SERVER_MAX];
     size_t server_count;
     struct endpoint local;
+    char vrf[GM_DEVICE_MAX]; /* the device that the registration socket is bound to; empty: none */
     struct secret psk;
     struct ike_policy ike;
     struct gm_datapath_config datapath;
@@ -76,6 +81,8 @@ struct gm_config {
 
 /* E_CONFIG with error filled; *out is then wiped. */
 err_t gm_config_load(struct gm_config *out, const char *path, struct conf_error *error) MUST_USE;
+/* Of 1 + more_wan_count. */
+const char *gm_config_wan(const struct gm_datapath_config *config, size_t at);
 void gm_config_close(struct gm_config *config); /* wipes; fine on a zeroed struct */
 
 #endif

@@ -11,7 +11,7 @@
 #include "gm-agent/time_check.h"
 
 enum {
-    DATAPATH_FD_MAX = 5, /* descriptors that a back end wants to be polled */
+    DATAPATH_FD_MAX = 8, /* descriptors that a back end wants to be polled */
 };
 
 /* Borrowed for the time of the call. */
@@ -112,6 +112,9 @@ struct datapath {
     /* Set before close: routes, rules and keys in the kernel stay for the agent that follows (an upgrade).
      * For "user" there is nothing that could stay: its TUN device ends with it. */
     bool keep;
+    /* Set by a back end's ready: devices or addresses are not what the latest apply found. The shell has the
+     * agent apply anew, and clears it. */
+    bool stale;
 };
 
 /* A back end as configured. Needs CAP_NET_ADMIN and CAP_NET_RAW for "user". E_PERMISSION, E_NOT_FOUND (a

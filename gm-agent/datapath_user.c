@@ -348,6 +348,19 @@ static err_t raw_socket(const char *device, int protocol, int option, int *out)
     return E_OK;
 }
 
+/* Rules by the device where a packet comes in are not asked there: the VRF's own rule comes first. */
+static err_t refuse_vrf(struct netlink_route *netlink, const struct link_info *wan, const char **why)
+{
+    struct link_info master;
+    if (wan->master == 0)
+        return E_OK;
+    err_t err = netlink_link_by_index(netlink, wan->master, &master);
+    if (err != E_OK || master.vrf_table == 0)
+        return err;
+    *why = "the WAN device is in a VRF, which only backend \"xfrm\" can do";
+    return E_UNSUPPORTED;
+}
+
 static err_t open_devices(struct user_datapath *dp, const char **why)
 {
     char guard_name[GM_DEVICE_MAX + 1];
@@ -373,6 +386,7 @@ static err_t open_devices(struct user_datapath *dp, const char **why)
     *why = "the devices cannot be set up by netlink";
     if ((err = netlink_route_open(&dp->netlink)) != E_OK ||
         (err = netlink_link_info(dp->netlink, dp->config->wan, &wan)) != E_OK ||
+        (err = refuse_vrf(dp->netlink, &wan, why)) != E_OK ||
         (err = netlink_link_info(dp->netlink, "lo", &lo)) != E_OK ||
         (err = netlink_link_info(dp->netlink, dp->config->tun, &tun)) != E_OK ||
         (err = netlink_link_info(dp->netlink, guard_name, &guard)) != E_OK ||

@@ -4,6 +4,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <linux/rtnetlink.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 enum {
     WATCH_XFRM = XFRMGRP_SA | XFRMGRP_POLICY | XFRMGRP_EXPIRE,
+    WATCH_ROUTE = RTMGRP_LINK | RTMGRP_IPV4_IFADDR,
     WATCH_NFT = 1 << (NFNLGRP_NFTABLES - 1),
     RULESET_SEQ = 1, /* always the same, so that batches can be compared */
     IP_HEADER = 20,
@@ -105,7 +107,8 @@ static err_t xfrm_apply(struct datapath *datapath, const struct datapath_state *
     if ((err = build_rulesets(dp, state)) != E_OK)
         return err;
     *why = "the route to the anchor cannot be set";
-    if ((err = xfrm_anchor_add(dp->route, &dp->site, anchor_mtu(&dp->site, state))) != E_OK)
+    dp->anchor_mtu = anchor_mtu(&dp->site, state);
+    if ((err = xfrm_anchor_add(dp->route, &dp->site, dp->anchor_mtu)) != E_OK)
         return err;
     dp->route_made = true;
     return look_and_update(dp, why);
@@ -116,7 +119,8 @@ static size_t xfrm_fds(const struct datapath *datapath, int out[DATAPATH_FD_MAX]
     const struct xfrm_datapath *dp = (const struct xfrm_datapath *)datapath;
     out[0] = xfrm_socket_fd(dp->watch_xfrm);
     out[1] = xfrm_socket_fd(dp->watch_nft);
-    return 2;
+    out[2] = xfrm_socket_fd(dp->watch_route);
+    return 3;
 }
 
 static bool note_change(const struct nlmsghdr *message, void *context)
@@ -174,6 +178,20 @@ static void repair_rules(struct xfrm_datapath *dp)
                       : "somebody changed our nftables table, and it cannot be put back");
 }
 
+/* A device that was down has lost its routes, whatever else is as before. */
+static void look_at_devices(struct xfrm_datapath *dp)
+{
+    struct xfrm_site now;
+    const char *why = NULL;
+    err_t err = xfrm_site_read(&now, dp->config, &why);
+    if (err == E_OK && memcmp(&now, &dp->site, sizeof(now)) == 0)
+        err = xfrm_anchor_add(dp->route, &dp->site, dp->anchor_mtu);
+    else
+        dp->base.stale = true;
+    if (err != E_OK)
+        event(DATAPATH_ERROR, "devices", why != NULL ? why : err_text(err));
+}
+
 static void xfrm_ready(struct datapath *datapath, int fd)
 {
     struct xfrm_datapath *dp = (struct xfrm_datapath *)datapath;
@@ -183,6 +201,11 @@ static void xfrm_ready(struct datapath *datapath, int fd)
         xfrm_socket_drain(dp->watch_xfrm, xfrm_socket_port(dp->xfrm), note_change, &changed, &lost);
         if ((changed || lost) && dp->applied)
             repair_xfrm(dp);
+    } else if (fd == xfrm_socket_fd(dp->watch_route)) {
+        bool changed = false;
+        xfrm_socket_drain(dp->watch_route, xfrm_socket_port(dp->route), note_change, &changed, &lost);
+        if ((changed || lost) && dp->applied)
+            look_at_devices(dp);
     } else {
         struct table_change change = {.ours = false};
         nft_ruleset_table(&dp->site, change.table);
@@ -213,6 +236,7 @@ static void xfrm_close(struct datapath *datapath)
     xfrm_socket_close(dp->route);
     xfrm_socket_close(dp->watch_xfrm);
     xfrm_socket_close(dp->watch_nft);
+    xfrm_socket_close(dp->watch_route);
     xfrm_kernel_close(&dp->kernel);
     xfrm_plan_close(&dp->plan);
     free(dp->ruleset);
@@ -244,7 +268,9 @@ static err_t open_sockets(struct xfrm_datapath *dp, const char **why)
         (err = xfrm_socket_open(&dp->watch_nft, NETLINK_NETFILTER, WATCH_NFT)) != E_OK)
         return err;
     *why = "no route socket";
-    return xfrm_socket_open(&dp->route, NETLINK_ROUTE, 0);
+    if ((err = xfrm_socket_open(&dp->route, NETLINK_ROUTE, 0)) != E_OK)
+        return err;
+    return xfrm_socket_open(&dp->watch_route, NETLINK_ROUTE, WATCH_ROUTE);
 }
 
 err_t datapath_xfrm_open(const struct gm_datapath_config *config, struct datapath **out, const char **why)

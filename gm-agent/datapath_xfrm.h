@@ -32,10 +32,12 @@ struct xfrm_datapath {
     struct xfrm_socket *route;
     struct xfrm_socket *watch_xfrm; /* told of changes by others */
     struct xfrm_socket *watch_nft;
-    struct xfrm_kernel kernel; /* as of the latest look */
-    struct xfrm_plan plan;     /* as of the latest apply */
-    bool applied;              /* plan and ruleset are to be kept */
-    bool taken_over;           /* something of an earlier run was there */
+    struct xfrm_socket *watch_route; /* devices and addresses */
+    uint32_t anchor_mtu;             /* as of the latest apply */
+    struct xfrm_kernel kernel;       /* as of the latest look */
+    struct xfrm_plan plan;           /* as of the latest apply */
+    bool applied;                    /* plan and ruleset are to be kept */
+    bool taken_over;                 /* something of an earlier run was there */
     bool table_made;
     bool route_made;
     uint8_t *ruleset; /* the batch in force; NFT_RULESET_MAX octets */
@@ -58,10 +60,11 @@ struct xfrm_datapath {
 };
 
 /* datapath_xfrm_site.c: devices and the route to the anchor. */
-/* Reads indices, address and MTU as they are now. E_NOT_FOUND with why: no such device, or no address. */
+/* Reads indices, addresses and MTUs as they are now. E_NOT_FOUND with why: no such device, or no address; of
+ * several uplinks one is enough. */
 err_t xfrm_site_read(struct xfrm_site *site, const struct gm_datapath_config *config,
                      const char **why) MUST_USE;
-/* The anchor by the WAN device, with a neighbour that is never asked for. mtu: of ESP packets; 0: the
+/* The anchor by each uplink that is up, with a neighbour that is never asked for. mtu: of ESP packets; 0: the
  * device's. */
 err_t xfrm_anchor_add(struct xfrm_socket *route, const struct xfrm_site *site, uint32_t mtu) MUST_USE;
 void xfrm_anchor_remove(struct xfrm_socket *route, const struct xfrm_site *site);

@@ -24,33 +24,110 @@ static bool ask(int fd, unsigned long question, const char *name, struct ifreq *
     return ioctl(fd, question, out) == 0;
 }
 
-static err_t read_wan(int fd, struct xfrm_site *site, const char **why)
+/* Keeps no more than the name of a device that is not there. */
+static void read_uplink(int fd, struct xfrm_uplink *wan)
 {
-    struct ifreq answer;
+    struct ifreq index, answer;
+    struct xfrm_uplink found;
+    memset(&found, 0, sizeof(found)); /* sites are compared as octets */
+    memcpy(found.name, wan->name, sizeof(found.name));
+    if (!ask(fd, SIOCGIFINDEX, wan->name, &index) || !ask(fd, SIOCGIFMTU, wan->name, &answer))
+        return;
+    found.mtu = (uint32_t)answer.ifr_mtu;
+    if (!ask(fd, SIOCGIFHWADDR, wan->name, &answer))
+        return;
+    found.ethernet = answer.ifr_hwaddr.sa_family == ARPHRD_ETHER;
+    if (!ask(fd, SIOCGIFFLAGS, wan->name, &answer))
+        return;
+    found.up = (answer.ifr_flags & IFF_UP) != 0;
+    if (ask(fd, SIOCGIFADDR, wan->name, &answer))
+        memcpy(found.addr, &((const struct sockaddr_in *)&answer.ifr_addr)->sin_addr, 4);
+    found.index = (uint32_t)index.ifr_ifindex;
+    memcpy(wan, &found, sizeof(found));
+}
+
+/* Our end of the tunnels: as configured, or of the first uplink that is up. The kernel delivers nothing to
+ * the address of a device that is down. */
+static bool choose_address(struct xfrm_site *site, const struct gm_datapath_config *config)
+{
+    static const uint8_t none[4];
+    if (config->address.family == AF_INET) {
+        memcpy(site->wan_addr, config->address.bytes, 4);
+        return true;
+    }
+    for (int down = 0; down < 2; down++)
+        for (size_t i = 0; i < site->wan_count; i++)
+            if (memcmp(site->wan[i].addr, none, 4) != 0 && (down != 0 || site->wan[i].up)) {
+                memcpy(site->wan_addr, site->wan[i].addr, 4);
+                return true;
+            }
+    return false;
+}
+
+static err_t read_wan(int fd, struct xfrm_site *site, const struct gm_datapath_config *config,
+                      const char **why)
+{
+    bool there = false;
+    for (size_t i = 0; i < 1 + config->more_wan_count; i++) {
+        struct xfrm_uplink *wan = &site->wan[site->wan_count++];
+        memcpy(wan->name, gm_config_wan(config, i), sizeof(wan->name));
+        read_uplink(fd, wan);
+        if (wan->index != 0 && (!there || wan->mtu < site->wan_mtu))
+            site->wan_mtu = wan->mtu;
+        there = there || wan->index != 0;
+    }
     *why = "there is no WAN device of that name";
-    if (!ask(fd, SIOCGIFINDEX, site->wan, &answer))
+    if (!there)
         return E_NOT_FOUND;
-    site->wan_index = (uint32_t)answer.ifr_ifindex;
-    if (!ask(fd, SIOCGIFMTU, site->wan, &answer))
-        return E_NOT_FOUND;
-    site->wan_mtu = (uint32_t)answer.ifr_mtu;
-    if (!ask(fd, SIOCGIFHWADDR, site->wan, &answer))
-        return E_NOT_FOUND;
-    site->wan_ethernet = answer.ifr_hwaddr.sa_family == ARPHRD_ETHER;
     *why = "the WAN device has no IPv4 address";
-    if (!ask(fd, SIOCGIFADDR, site->wan, &answer))
-        return E_NOT_FOUND;
-    const struct sockaddr_in *address = (const struct sockaddr_in *)&answer.ifr_addr;
-    memcpy(site->wan_addr, &address->sin_addr, 4);
+    return choose_address(site, config) ? E_OK : E_NOT_FOUND;
+}
+
+/* All uplinks are in one VRF, or none is: our end of the tunnels is an address in it. */
+static err_t read_vrf(struct netlink_route *netlink, struct xfrm_site *site, const char **why)
+{
+    bool first = true;
+    for (size_t i = 0; i < site->wan_count; i++) {
+        struct link_info wan, master = {.vrf_table = 0};
+        if (site->wan[i].index == 0)
+            continue;
+        *why = "the VRF of the WAN device cannot be read";
+        err_t err = netlink_link_by_index(netlink, site->wan[i].index, &wan);
+        if (err == E_OK && wan.master != 0)
+            err = netlink_link_by_index(netlink, wan.master, &master);
+        if (err != E_OK)
+            return err;
+        uint32_t index = master.vrf_table != 0 ? master.index : 0;
+        *why = "the uplinks are in different VRFs: one agent serves one VRF";
+        if (!first && index != site->vrf_index)
+            return E_UNSUPPORTED;
+        if (first && index != 0) {
+            memcpy(site->vrf, master.name, sizeof(site->vrf));
+            site->vrf_index = index;
+            site->table = master.vrf_table;
+        }
+        first = false;
+    }
     return E_OK;
+}
+
+static err_t find_vrf(struct xfrm_site *site, const char **why)
+{
+    struct netlink_route *netlink = NULL;
+    *why = "no route socket";
+    err_t err = netlink_route_open(&netlink);
+    if (err == E_OK)
+        err = read_vrf(netlink, site, why);
+    netlink_route_close(netlink);
+    return err;
 }
 
 err_t xfrm_site_read(struct xfrm_site *site, const struct gm_datapath_config *config, const char **why)
 {
     struct ifreq answer;
     memset(site, 0, sizeof(*site));
+    site->table = RT_TABLE_MAIN;
     memcpy(site->instance, config->tun, sizeof(site->instance));
-    memcpy(site->wan, config->wan, sizeof(site->wan));
     memcpy(site->anchor, config->anchor.bytes, sizeof(site->anchor));
     site->inner_mtu = config->mtu;
     site->deny = config->deny;
@@ -59,7 +136,7 @@ err_t xfrm_site_read(struct xfrm_site *site, const struct gm_datapath_config *co
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return E_IO;
-    err_t err = read_wan(fd, site, why);
+    err_t err = read_wan(fd, site, config, why);
     for (size_t i = 0; i < config->lan_count && err == E_OK; i++) {
         *why = "there is no LAN device of that name";
         if (ask(fd, SIOCGIFINDEX, config->lan[i], &answer))
@@ -68,6 +145,8 @@ err_t xfrm_site_read(struct xfrm_site *site, const struct gm_datapath_config *co
             err = E_NOT_FOUND;
     }
     close(fd);
+    if (err == E_OK)
+        err = find_vrf(site, why);
     if (err == E_OK)
         *why = NULL;
     return err;
@@ -83,68 +162,84 @@ static struct nlmsghdr *begin(struct xfrm_socket *route, uint8_t *buffer, uint16
     return message;
 }
 
-static void put_route(struct nlmsghdr *message, const struct xfrm_site *site)
+static void put_route(struct nlmsghdr *message, const uint8_t addr[4], uint32_t index, uint32_t table,
+                      uint32_t metric)
 {
     struct rtmsg *route = mnl_nlmsg_put_extra_header(message, sizeof(*route));
     route->rtm_family = AF_INET;
     route->rtm_dst_len = 32;
-    route->rtm_table = RT_TABLE_MAIN;
+    route->rtm_table = RT_TABLE_UNSPEC;
     route->rtm_protocol = NETLINK_ROUTE_PROTOCOL;
     route->rtm_scope = RT_SCOPE_LINK;
     route->rtm_type = RTN_UNICAST;
-    mnl_attr_put(message, RTA_DST, 4, site->anchor);
-    mnl_attr_put_u32(message, RTA_OIF, site->wan_index);
+    mnl_attr_put(message, RTA_DST, 4, addr);
+    mnl_attr_put_u32(message, RTA_OIF, index);
+    mnl_attr_put_u32(message, RTA_TABLE, table);
+    if (metric != 0)
+        mnl_attr_put_u32(message, RTA_PRIORITY, metric);
 }
 
 err_t xfrm_host_route_add(struct xfrm_socket *route, const uint8_t addr[4], uint32_t index)
 {
     uint8_t buffer[REQUEST_MAX];
-    struct xfrm_site site = {.wan_index = index};
-    memcpy(site.anchor, addr, 4);
     struct nlmsghdr *message = begin(route, buffer, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
-    put_route(message, &site);
+    put_route(message, addr, index, RT_TABLE_MAIN, 0);
     return xfrm_socket_request(route, message);
 }
 
-static void put_neighbour(struct nlmsghdr *message, const struct xfrm_site *site)
+static void put_neighbour(struct nlmsghdr *message, const uint8_t addr[4], uint32_t index)
 {
     struct ndmsg *neighbour = mnl_nlmsg_put_extra_header(message, sizeof(*neighbour));
     neighbour->ndm_family = AF_INET;
-    neighbour->ndm_ifindex = (int)site->wan_index;
+    neighbour->ndm_ifindex = (int)index;
     neighbour->ndm_state = NUD_PERMANENT;
-    mnl_attr_put(message, NDA_DST, 4, site->anchor);
+    mnl_attr_put(message, NDA_DST, 4, addr);
 }
 
-err_t xfrm_anchor_add(struct xfrm_socket *route, const struct xfrm_site *site, uint32_t mtu)
+/* Each uplink has its own way to the anchor: the kernel asks for one out of the device that the packet will
+ * leave by. The metric tells them apart. */
+static err_t add_anchor(struct xfrm_socket *route, const struct xfrm_site *site, size_t uplink, uint32_t mtu)
 {
     /* Never seen on the wire: unicast is routed anew, multicast gets its group's address at the egress. */
     static const uint8_t nobody[6] = {0x02};
+    const struct xfrm_uplink *wan = &site->wan[uplink];
     uint8_t buffer[REQUEST_MAX];
     struct nlmsghdr *message = begin(route, buffer, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
-    put_route(message, site);
+    put_route(message, site->anchor, wan->index, site->table, (uint32_t)uplink);
     if (mtu != 0) {
         struct nlattr *metrics = mnl_attr_nest_start(message, RTA_METRICS);
         mnl_attr_put_u32(message, RTAX_MTU, mtu);
         mnl_attr_nest_end(message, metrics);
     }
     err_t err = xfrm_socket_request(route, message);
-    if (err != E_OK || !site->wan_ethernet)
+    if (err != E_OK || !wan->ethernet)
         return err;
     message = begin(route, buffer, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE);
-    put_neighbour(message, site);
+    put_neighbour(message, site->anchor, wan->index);
     mnl_attr_put(message, NDA_LLADDR, sizeof(nobody), nobody);
     return xfrm_socket_request(route, message);
+}
+
+err_t xfrm_anchor_add(struct xfrm_socket *route, const struct xfrm_site *site, uint32_t mtu)
+{
+    err_t err = E_OK;
+    for (size_t i = 0; i < site->wan_count && err == E_OK; i++)
+        if (site->wan[i].up)
+            err = add_anchor(route, site, i, mtu);
+    return err;
 }
 
 void xfrm_anchor_remove(struct xfrm_socket *route, const struct xfrm_site *site)
 {
     uint8_t buffer[REQUEST_MAX];
-    struct nlmsghdr *message = begin(route, buffer, RTM_DELROUTE, 0);
-    put_route(message, site);
-    err_t route_gone = xfrm_socket_request(route, message);
-    message = begin(route, buffer, RTM_DELNEIGH, 0);
-    put_neighbour(message, site);
-    err_t neighbour_gone = xfrm_socket_request(route, message);
-    (void)route_gone; /* missing already is fine, and more than trying cannot be done at the end */
-    (void)neighbour_gone;
+    for (size_t i = 0; i < site->wan_count; i++) {
+        struct nlmsghdr *message = begin(route, buffer, RTM_DELROUTE, 0);
+        put_route(message, site->anchor, site->wan[i].index, site->table, (uint32_t)i);
+        err_t route_gone = xfrm_socket_request(route, message);
+        message = begin(route, buffer, RTM_DELNEIGH, 0);
+        put_neighbour(message, site->anchor, site->wan[i].index);
+        err_t neighbour_gone = xfrm_socket_request(route, message);
+        (void)route_gone; /* missing already is fine, and more than trying cannot be done at the end */
+        (void)neighbour_gone;
+    }
 }

@@ -1,8 +1,11 @@
 /* loop_uv.c - effects of the agent, carried out. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/event.h"
@@ -140,6 +143,10 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     size_t at = (size_t)(poll - loop->polls);
     if (status == 0 && (events & UV_READABLE) != 0)
         loop->datapath->ops->ready(loop->datapath, loop->poll_fds[at]);
+    if (loop->datapath->stale) {
+        loop->datapath->stale = false;
+        loop_step(loop, &(struct agent_event){.kind = AGENT_EVENT_DEVICES});
+    }
 }
 
 static void close_handle(uv_handle_t *handle, void *context)
@@ -167,13 +174,35 @@ static err_t fail(char *why, size_t why_size, const char *what, int number)
     return number == UV_EACCES || number == UV_EPERM ? E_PERMISSION : E_IO;
 }
 
+/* Registration and rekeys by the tables of a VRF, and from nowhere else. */
+static int bind_to_vrf(struct gm_loop *loop)
+{
+    const char *vrf = loop->config->vrf;
+    if (vrf[0] == '\0')
+        return 0;
+    int fd = socket(loop->config->local.addr.family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return uv_translate_sys_error(errno);
+    int failed = 0;
+    if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, vrf, (socklen_t)strlen(vrf) + 1) != 0)
+        failed = uv_translate_sys_error(errno);
+    else
+        failed = uv_udp_open(&loop->udp, fd);
+    if (failed != 0)
+        close(fd);
+    return failed;
+}
+
 static err_t open_udp(struct gm_loop *loop, char *why, size_t why_size)
 {
     struct sockaddr_storage local;
     char what[ADDR_TEXT_MAX + 16], text[ADDR_TEXT_MAX];
     endpoint_to_sockaddr(&loop->config->local, &local);
     snprintf(what, sizeof(what), "local %s", endpoint_format(&loop->config->local, text));
-    int failed = uv_udp_bind(&loop->udp, (struct sockaddr *)&local, 0);
+    int failed = bind_to_vrf(loop);
+    if (failed != 0)
+        return fail(why, why_size, loop->config->vrf, failed);
+    failed = uv_udp_bind(&loop->udp, (struct sockaddr *)&local, 0);
     if (failed == 0)
         failed = uv_udp_recv_start(&loop->udp, on_alloc, on_datagram);
     return failed == 0 ? E_OK : fail(why, why_size, what, failed);

@@ -98,6 +98,28 @@ err_t netlink_request(struct netlink_route *netlink, const struct nlmsghdr *mess
     return netlink_talk(netlink, message, NULL, NULL);
 }
 
+/* IFLA_LINKINFO: what kind of device it is, and for a VRF its table. */
+static void read_kind(const struct nlattr *info, struct link_info *out)
+{
+    const struct nlattr *attribute, *data = NULL, *inner;
+    bool vrf = false;
+    mnl_attr_for_each_nested(attribute, info)
+    {
+        if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND)
+            vrf = mnl_attr_get_payload_len(attribute) == 4 &&
+                  memcmp(mnl_attr_get_payload(attribute), "vrf", 4) == 0;
+        else if (mnl_attr_get_type(attribute) == IFLA_INFO_DATA)
+            data = attribute;
+    }
+    if (!vrf || data == NULL)
+        return;
+    mnl_attr_for_each_nested(inner, data)
+    {
+        if (mnl_attr_get_type(inner) == IFLA_VRF_TABLE && mnl_attr_validate(inner, MNL_TYPE_U32) >= 0)
+            out->vrf_table = mnl_attr_get_u32(inner);
+    }
+}
+
 static int on_link(const struct nlmsghdr *message, void *context)
 {
     struct link_info *out = context;
@@ -109,20 +131,42 @@ static int on_link(const struct nlmsghdr *message, void *context)
     {
         if (mnl_attr_get_type(attribute) == IFLA_MTU && mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0)
             out->mtu = mnl_attr_get_u32(attribute);
+        else if (mnl_attr_get_type(attribute) == IFLA_MASTER &&
+                 mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0)
+            out->master = mnl_attr_get_u32(attribute);
+        else if (mnl_attr_get_type(attribute) == IFLA_IFNAME &&
+                 mnl_attr_get_payload_len(attribute) <= sizeof(out->name))
+            memcpy(out->name, mnl_attr_get_payload(attribute), mnl_attr_get_payload_len(attribute));
+        else if (mnl_attr_get_type(attribute) == IFLA_LINKINFO)
+            read_kind(attribute, out);
     }
+    out->name[sizeof(out->name) - 1] = '\0';
     return MNL_CB_OK;
 }
 
-err_t netlink_link_info(struct netlink_route *netlink, const char *name, struct link_info *out)
+/* name: NULL, then by index. */
+static err_t ask_link(struct netlink_route *netlink, const char *name, uint32_t index, struct link_info *out)
 {
     uint8_t buffer[NETLINK_REQUEST_MAX] = {0};
     memset(out, 0, sizeof(*out));
     struct nlmsghdr *message = netlink_begin(netlink, buffer, RTM_GETLINK, NLM_F_ACK);
     struct ifinfomsg *link = mnl_nlmsg_put_extra_header(message, sizeof(*link));
     link->ifi_family = AF_UNSPEC;
-    mnl_attr_put_strz(message, IFLA_IFNAME, name);
+    link->ifi_index = (int)index;
+    if (name != NULL)
+        mnl_attr_put_strz(message, IFLA_IFNAME, name);
     err_t err = netlink_talk(netlink, message, on_link, out);
     return err == E_OK && out->index == 0 ? E_NOT_FOUND : err;
+}
+
+err_t netlink_link_info(struct netlink_route *netlink, const char *name, struct link_info *out)
+{
+    return ask_link(netlink, name, 0, out);
+}
+
+err_t netlink_link_by_index(struct netlink_route *netlink, uint32_t index, struct link_info *out)
+{
+    return ask_link(netlink, NULL, index, out);
 }
 
 err_t netlink_link_set(struct netlink_route *netlink, uint32_t index, uint32_t mtu, bool up)

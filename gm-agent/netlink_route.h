@@ -21,6 +21,9 @@ struct netlink_route; /* a socket */
 struct link_info {
     uint32_t index;
     uint32_t mtu;
+    uint32_t master;    /* index of the device that it is enslaved to; 0: none */
+    uint32_t vrf_table; /* it is a VRF, and this is its table; else 0 */
+    char name[IF_NAMESIZE];
     bool up;
 };
 
@@ -39,6 +42,7 @@ void netlink_route_close(struct netlink_route *netlink);       /* NULL is fine *
 
 /* All return E_OK, E_PERMISSION, E_NOT_FOUND (no such device or entry), E_EXISTS, E_TIMEOUT or E_IO. */
 err_t netlink_link_info(struct netlink_route *netlink, const char *name, struct link_info *out) MUST_USE;
+err_t netlink_link_by_index(struct netlink_route *netlink, uint32_t index, struct link_info *out) MUST_USE;
 err_t netlink_link_set(struct netlink_route *netlink, uint32_t index, uint32_t mtu, bool up) MUST_USE;
 /* The route of a table: everything out of the device, or everything delivered here (local). */
 err_t netlink_table_default(struct netlink_route *netlink, uint32_t table, uint32_t index,

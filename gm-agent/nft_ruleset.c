@@ -25,6 +25,9 @@ enum {
 
 static const char spi_set[] = "spis";
 
+/* One for each uplink: a chain of this family hangs at a device. */
+static const char *const egress_chains[GM_WAN_MAX] = {"egress", "egress1", "egress2", "egress3"};
+
 static const char *const counter_names[NFT_COUNTER_COUNT] = {
     [NFT_COUNTER_ENCAPS] = "encaps",           [NFT_COUNTER_NOT_IPSEC] = "not_ipsec",
     [NFT_COUNTER_INVALID_SPI] = "invalid_spi", [NFT_COUNTER_LEAK] = "leak",
@@ -72,10 +75,10 @@ static void count_and_drop(struct nft_batch *b, enum nft_ruleset_counter counter
     nft_verdict(b, NF_DROP, NULL);
 }
 
-static void rules_inward(struct nft_batch *b, const struct xfrm_site *site)
+static void rules_inward(struct nft_batch *b, const struct xfrm_site *site, const char *wan)
 {
     nft_rule_begin(b, "inward");
-    nft_match_device(b, NFT_META_IIFNAME, site->wan, true);
+    nft_match_device(b, NFT_META_IIFNAME, wan, true);
     nft_match_protocol(b, IPPROTO_ESP, true);
     nft_load_payload(b, NFT_PAYLOAD_TRANSPORT_HEADER, 0, 4, NFT_REG_1);
     nft_lookup(b, NFT_REG_1, spi_set);
@@ -86,7 +89,7 @@ static void rules_inward(struct nft_batch *b, const struct xfrm_site *site)
 
     const uint32_t invalid = STATE_INVALID, none = 0;
     nft_rule_begin(b, "defrag");
-    nft_match_device(b, NFT_META_IIFNAME, site->wan, true);
+    nft_match_device(b, NFT_META_IIFNAME, wan, true);
     nft_match_protocol(b, IPPROTO_ESP, true);
     nft_load_ct(b, NFT_CT_STATE, NFT_REG_1);
     nft_mask(b, NFT_REG_1, &invalid, sizeof(invalid));
@@ -100,11 +103,14 @@ static void accept_control(struct nft_batch *b, const struct xfrm_site *site,
 {
     if (!xfrm_plan_covers_us(site, state))
         return;
-    for (size_t i = 0; i < 2 * XFRM_CONTROL_PORT_COUNT; i++) {
+    uint8_t ours[XFRM_OUR_ADDRESS_MAX][4];
+    size_t count = xfrm_plan_our_addresses(site, ours) * 2 * XFRM_CONTROL_PORT_COUNT;
+    for (size_t i = 0; i < count; i++) {
+        size_t port = i % (2 * XFRM_CONTROL_PORT_COUNT);
         nft_rule_begin(b, chain);
-        nft_match_address(b, our_address_at, site->wan_addr);
+        nft_match_address(b, our_address_at, ours[i / (2 * XFRM_CONTROL_PORT_COUNT)]);
         nft_match_protocol(b, IPPROTO_UDP, true);
-        nft_match_port(b, i % 2 == 0 ? 0 : 2, xfrm_control_ports[i / 2]);
+        nft_match_port(b, port % 2 == 0 ? 0 : 2, xfrm_control_ports[port / 2]);
         nft_verdict(b, NF_ACCEPT, NULL);
         nft_rule_end(b);
     }
@@ -120,15 +126,18 @@ static void accept_denied(struct nft_batch *b, const struct xfrm_site *site, con
     }
 }
 
-static void rules_clear(struct nft_batch *b, const struct xfrm_site *site, const struct datapath_state *state)
+/* Who goes where: decrypted; from the WAN as ESP, or in clear. */
+static void rules_from_wan(struct nft_batch *b, const struct xfrm_site *site)
 {
-    nft_rule_begin(b, "clear");
-    nft_match_device(b, NFT_META_IIFNAME, site->wan, false);
-    nft_verdict(b, NF_ACCEPT, NULL);
-    nft_rule_end(b);
-    nft_rule_begin(b, "clear");
+    uint8_t ours[XFRM_OUR_ADDRESS_MAX][4];
+    nft_rule_begin(b, "clear"); /* wherever: from an uplink in a VRF it comes in on the VRF's device */
     nft_match_flag(b, false, 1);
     nft_verdict(b, NFT_GOTO, "decrypted");
+    nft_rule_end(b);
+    nft_rule_begin(b, "clear");
+    for (size_t i = 0; i < site->wan_count; i++)
+        nft_match_device(b, NFT_META_IIFNAME, site->wan[i].name, false);
+    nft_verdict(b, NF_ACCEPT, NULL);
     nft_rule_end(b);
     nft_rule_begin(b, "clear");
     nft_match_protocol(b, IPPROTO_ESP, true);
@@ -138,10 +147,18 @@ static void rules_clear(struct nft_batch *b, const struct xfrm_site *site, const
     nft_verdict(b, NFT_GOTO, "clear_in");
     nft_rule_end(b);
 
-    nft_rule_begin(b, "clear_esp"); /* was led here by "inward", or is meant for another IPsec of ours */
-    nft_match_address(b, IP_DST_AT, site->wan_addr);
-    nft_verdict(b, NF_ACCEPT, NULL);
-    nft_rule_end(b);
+    /* Was led here by "inward", or is meant for another IPsec of ours. */
+    for (size_t i = 0, count = xfrm_plan_our_addresses(site, ours); i < count; i++) {
+        nft_rule_begin(b, "clear_esp");
+        nft_match_address(b, IP_DST_AT, ours[i]);
+        nft_verdict(b, NF_ACCEPT, NULL);
+        nft_rule_end(b);
+    }
+}
+
+static void rules_clear(struct nft_batch *b, const struct xfrm_site *site, const struct datapath_state *state)
+{
+    rules_from_wan(b, site);
     accept_control(b, site, state, "clear_in", IP_DST_AT);
     accept_denied(b, site, "clear_in");
     for (size_t i = 0; i < state->selector_count; i++) {
@@ -253,23 +270,23 @@ static void store_multicast_mac(struct nft_batch *b)
     nft_store_payload(b, NFT_PAYLOAD_LL_HEADER, ETHER_DST_AT + 3, 3, NFT_REG_1, false);
 }
 
-static void rules_egress(struct nft_batch *b, const struct xfrm_site *site)
+static void rules_egress(struct nft_batch *b, const struct xfrm_site *site, size_t uplink)
 {
     const uint16_t ip = htons(0x0800);
-    nft_rule_begin(b, "egress");
+    nft_rule_begin(b, egress_chains[uplink]);
     nft_load_meta(b, NFT_META_PROTOCOL, NFT_REG_1);
     nft_compare(b, NFT_REG_1, false, &ip, sizeof(ip));
     nft_verdict(b, NF_ACCEPT, NULL);
     nft_rule_end(b);
-    nft_rule_begin(b, "egress");
+    nft_rule_begin(b, egress_chains[uplink]);
     match_anchored(b, site);
     match_mark_multicast(b, true);
     restore(b, true);
-    if (site->wan_ethernet)
+    if (site->wan[uplink].ethernet)
         store_multicast_mac(b);
     nft_verdict(b, NF_ACCEPT, NULL);
     nft_rule_end(b);
-    nft_rule_begin(b, "egress");
+    nft_rule_begin(b, egress_chains[uplink]);
     match_anchored(b, site);
     count_and_drop(b, NFT_COUNTER_ANCHOR);
     nft_rule_end(b);
@@ -289,12 +306,14 @@ static void match_stashed(struct nft_batch *b, const struct selector *s)
 static void rules_guard(struct nft_batch *b, const struct xfrm_site *site, const struct datapath_state *state)
 {
     static const uint8_t none[4];
-    nft_rule_begin(b, "guard");
-    nft_match_device(b, NFT_META_OIFNAME, site->wan, true);
-    nft_match_protocol(b, IPPROTO_ESP, false);
-    nft_match_flag(b, true, 0);
-    nft_verdict(b, NFT_JUMP, "leaving");
-    nft_rule_end(b);
+    for (size_t i = 0; i < site->wan_count; i++) {
+        nft_rule_begin(b, "guard");
+        nft_match_device(b, NFT_META_OIFNAME, site->wan[i].name, true);
+        nft_match_protocol(b, IPPROTO_ESP, false);
+        nft_match_flag(b, true, 0);
+        nft_verdict(b, NFT_JUMP, "leaving");
+        nft_rule_end(b);
+    }
     nft_rule_begin(b, "guard");
     match_anchored(b, site);
     nft_load_meta(b, NFT_META_MARK, NFT_REG_1);
@@ -340,7 +359,6 @@ static void rules_mss(struct nft_batch *b, const struct xfrm_site *site, const s
 
 static void make_tables(struct nft_batch *b, const struct xfrm_site *site, const char *table)
 {
-    const struct nft_hook egress = {"filter", NETDEV_EGRESS, 0, site->wan};
     static const uint8_t families[] = {NFPROTO_IPV4, NFPROTO_NETDEV};
     for (size_t i = 0; i < 2; i++) {
         nft_table_use(b, families[i], table);
@@ -350,7 +368,11 @@ static void make_tables(struct nft_batch *b, const struct xfrm_site *site, const
         for (int k = 0; k < NFT_COUNTER_COUNT; k++)
             nft_counter_new(b, counter_names[k]);
     }
-    nft_chain_new(b, "egress", &egress);
+    for (size_t i = 0; i < site->wan_count; i++) {
+        const struct nft_hook egress = {"filter", NETDEV_EGRESS, 0, site->wan[i].name};
+        if (site->wan[i].index != 0)
+            nft_chain_new(b, egress_chains[i], &egress);
+    }
     nft_table_use(b, NFPROTO_IPV4, table);
     nft_set_new(b, spi_set, SPI_SET_ID, SPI_TYPE, sizeof(uint32_t));
     for (size_t i = 0; i < sizeof(chains) / sizeof(chains[0]); i++)
@@ -381,7 +403,8 @@ err_t nft_ruleset_build(const struct xfrm_site *site, const struct datapath_stat
     for (size_t i = 0; i < state->in_count; i++)
         spis[i] = htonl(state->in[i]->spi);
     nft_set_add(&b, spi_set, spis, state->in_count);
-    rules_inward(&b, site);
+    for (size_t i = 0; i < site->wan_count; i++)
+        rules_inward(&b, site, site->wan[i].name);
     rules_clear(&b, site, state);
     if (state->closed)
         nft_closed_rules(&b, site, counter_names[NFT_COUNTER_LEAK], counter_names[NFT_COUNTER_NOT_IPSEC]);
@@ -390,7 +413,9 @@ err_t nft_ruleset_build(const struct xfrm_site *site, const struct datapath_stat
     rules_restore(&b, site, state);
     rules_guard(&b, site, state);
     nft_table_use(&b, NFPROTO_NETDEV, table);
-    rules_egress(&b, site);
+    for (size_t i = 0; i < site->wan_count; i++)
+        if (site->wan[i].index != 0)
+            rules_egress(&b, site, i);
     err_t err = nft_batch_end(&b);
     *out = (struct bytes){buffer, b.len};
     *last_seq = b.last_seq;

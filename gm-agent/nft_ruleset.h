@@ -16,7 +16,7 @@
 
 enum {
     NFT_RULESET_RULE_OCTETS = 1024, /* room for one rule */
-    NFT_RULESET_MAX = (6 * (POLICY_SELECTOR_MAX + XFRM_PLAN_DENY_MAX) + 64) * NFT_RULESET_RULE_OCTETS,
+    NFT_RULESET_MAX = (6 * (POLICY_SELECTOR_MAX + XFRM_PLAN_DENY_MAX) + 256) * NFT_RULESET_RULE_OCTETS,
 };
 
 /* Counters by name, each in the family where it counts. */

@@ -86,6 +86,13 @@ static const char *direction(const struct gm_config *config)
     return words[config->datapath.direction];
 }
 
+static void add_uplinks(struct text *t, const char *before, const struct gm_datapath_config *config)
+{
+    add(t, "%s%s", before, config->wan[0] != '\0' ? config->wan : "none");
+    for (size_t i = 1; i <= config->more_wan_count; i++)
+        add(t, ", %s", gm_config_wan(config, i));
+}
+
 static void add_member(struct text *t, const struct status_view *view)
 {
     const struct agent *agent = view->agent;
@@ -210,7 +217,8 @@ static void add_gdoi(struct text *t, const struct status_view *view)
     add(t, "\n");
     add_kek(t, view);
     add(t, "TEK POLICY for the current KS-Policy ACEs Downloaded:\n");
-    add(t, "  %s:\n", config->datapath.wan[0] != '\0' ? config->datapath.wan : "none");
+    add_uplinks(t, "  ", &config->datapath);
+    add(t, ":\n");
     for (size_t i = 0; i < agent->teks.count; i++)
         add_tek(t, &agent->teks.entries[i], agent->time_window_ms, view->now_ms);
     add(t, "\nKGS POLICY:\n  REG_GM: local_addr %s\n\nP2P POLICY:\n  REG_GM: local_addr %s\n", self, self);
@@ -292,9 +300,8 @@ static void add_ipsec(struct text *t, const struct status_view *view)
     const struct tek_entry *out = tek_table_out(&agent->teks);
     char self[ADDR_TEXT_MAX];
     addr_format(&agent->config->local.addr, self);
-    add(t, "interface: %s\n    Crypto map tag: %s, local addr %s\n\n",
-        agent->config->datapath.wan[0] != '\0' ? agent->config->datapath.wan : "none",
-        agent->config->group_name, self);
+    add_uplinks(t, "interface: ", &agent->config->datapath);
+    add(t, "\n    Crypto map tag: %s, local addr %s\n\n", agent->config->group_name, self);
     for (size_t i = 0; i < agent->selector_count; i++) {
         const struct selector *s = &agent->selectors[i];
         add_ident(t, "local ", &s->src, s->protocol, s->src_port);

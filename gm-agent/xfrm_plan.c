@@ -100,10 +100,19 @@ static struct xfrm_policy from_selector(const struct selector *selector, uint8_t
     };
 }
 
+/* One for each way out that is there: without a device the kernel would take it for all. */
+static void add_to_uplinks(struct xfrm_plan *plan, const struct xfrm_site *site, struct xfrm_policy policy)
+{
+    for (size_t i = 0; i < site->wan_count; i++) {
+        policy.ifindex = site->wan[i].index;
+        if (policy.ifindex != 0)
+            add_policy(plan, &policy);
+    }
+}
+
 static void add_out(struct xfrm_plan *plan, const struct xfrm_site *site, const struct datapath_state *state,
                     struct xfrm_policy policy)
 {
-    policy.ifindex = site->wan_index;
     policy.action = XFRM_DROP;
     if (state->out != NULL) {
         policy.action = XFRM_PROTECT;
@@ -112,7 +121,7 @@ static void add_out(struct xfrm_plan *plan, const struct xfrm_site *site, const 
         policy.tmpl_spi = state->out->spi; /* pinned: the kernel's own choice goes by the wall clock */
         policy.reqid = xfrm_plan_reqid_out(site);
     }
-    add_policy(plan, &policy);
+    add_to_uplinks(plan, site, policy);
 }
 
 static void add_inbound(struct xfrm_plan *plan, const struct xfrm_site *site, bool clear_too,
@@ -157,34 +166,50 @@ static bool inside(const struct prefix *prefix, const uint8_t raw[4])
     return prefix_has(prefix, &addr);
 }
 
+size_t xfrm_plan_our_addresses(const struct xfrm_site *site, uint8_t out[XFRM_OUR_ADDRESS_MAX][4])
+{
+    static const uint8_t none[4];
+    size_t count = 1;
+    memcpy(out[0], site->wan_addr, 4);
+    for (size_t i = 0; i < site->wan_count; i++) {
+        bool known = memcmp(site->wan[i].addr, none, 4) == 0;
+        for (size_t k = 0; k < count; k++)
+            known = known || memcmp(site->wan[i].addr, out[k], 4) == 0;
+        if (!known)
+            memcpy(out[count++], site->wan[i].addr, 4);
+    }
+    return count;
+}
+
 bool xfrm_plan_covers_us(const struct xfrm_site *site, const struct datapath_state *state)
 {
+    uint8_t ours[XFRM_OUR_ADDRESS_MAX][4];
+    size_t count = xfrm_plan_our_addresses(site, ours);
     for (size_t i = 0; i < state->selector_count; i++)
-        if (inside(&state->selectors[i].src, site->wan_addr))
-            return true;
+        for (size_t k = 0; k < count; k++)
+            if (inside(&state->selectors[i].src, ours[k]))
+                return true;
     return false;
 }
 
 /* GDOI and IKE of this machine pass in clear: without keys there would be no way to get any. */
-static void add_control(struct xfrm_plan *plan, const struct xfrm_site *site)
+static void add_control(struct xfrm_plan *plan, const struct xfrm_site *site, const uint8_t ours[4])
 {
     struct xfrm_policy pass = {
         .dir = XFRM_POLICY_OUT,
-        .src = {.addr = addr_v4(site->wan_addr[0], site->wan_addr[1], site->wan_addr[2], site->wan_addr[3]),
-                .bits = 32},
+        .src = {.addr = addr_v4(ours[0], ours[1], ours[2], ours[3]), .bits = 32},
         .dst = {.addr = {.family = AF_INET}},
         .protocol = IPPROTO_UDP,
-        .ifindex = site->wan_index,
         .priority = priority_of(site, ORDER_CONTROL),
         .action = XFRM_PASS,
     };
     for (size_t i = 0; i < XFRM_CONTROL_PORT_COUNT; i++) {
         pass.src_port = 0;
         pass.dst_port = xfrm_control_ports[i];
-        add_policy(plan, &pass);
+        add_to_uplinks(plan, site, pass);
         pass.src_port = xfrm_control_ports[i];
         pass.dst_port = 0;
-        add_policy(plan, &pass);
+        add_to_uplinks(plan, site, pass);
     }
 }
 
@@ -193,8 +218,7 @@ static void add_deny(struct xfrm_plan *plan, const struct xfrm_site *site, size_
     struct xfrm_policy pass =
         from_selector(&site->deny[at], XFRM_POLICY_OUT, priority_of(site, ORDER_DENY + (uint32_t)at));
     pass.action = XFRM_PASS;
-    pass.ifindex = site->wan_index;
-    add_policy(plan, &pass);
+    add_to_uplinks(plan, site, pass);
     pass.dir = XFRM_POLICY_FWD;
     for (size_t i = 0; i < site->lan_count; i++) {
         pass.ifindex = site->lan_index[i];
@@ -212,8 +236,10 @@ err_t xfrm_plan_make(struct xfrm_plan *out, const struct xfrm_site *site, const 
         add_sa(out, site, state->in[i], false);
     if (state->out != NULL)
         add_sa(out, site, state->out, true);
-    if (xfrm_plan_covers_us(site, state))
-        add_control(out, site);
+    uint8_t ours[XFRM_OUR_ADDRESS_MAX][4];
+    size_t our_count = xfrm_plan_covers_us(site, state) ? xfrm_plan_our_addresses(site, ours) : 0;
+    for (size_t i = 0; i < our_count; i++)
+        add_control(out, site, ours[i]);
     for (size_t i = 0; i < site->deny_count && i < XFRM_PLAN_DENY_MAX && state->selector_count != 0; i++)
         add_deny(out, site, i);
     for (size_t i = 0; i < state->selector_count; i++)

@@ -2,7 +2,7 @@
  * 6), and what that changes. Pure. Two tunnel SAs for the key that sends, one for every key that only
  * receives: in    from anywhere to our WAN address: nftables leads every packet under a known SPI there out
  * from our WAN address to the anchor: nftables writes the hosts' addresses back Policies for each selector:
- *   OUT   towards the WAN device, protected under the SPI that sends; dropped while there is none
+ *   OUT   towards each WAN device, protected under the SPI that sends; dropped while there is none
  *   FWD   towards each LAN device: only what was protected. With several LAN devices clear packets pass here,
  *         since the kernel cannot tell from where they come; nftables stops those that come from the WAN
  *   IN    to ourselves: protected or clear, for the same reason
@@ -16,24 +16,36 @@
 
 enum {
     XFRM_PLAN_SA_MAX = TEK_TABLE_MAX + 1,
-    XFRM_PLAN_CONTROL_MAX = 6,        /* ways out for our own control traffic */
-    XFRM_PLAN_DENY_MAX = GM_DENY_MAX, /* local exceptions */
-    XFRM_PLAN_POLICY_MAX =
-        (POLICY_SELECTOR_MAX + XFRM_PLAN_DENY_MAX) * (3 + GM_LAN_MAX) + XFRM_PLAN_CONTROL_MAX,
+    XFRM_PLAN_CONTROL_MAX = 6 * (1 + GM_WAN_MAX) * GM_WAN_MAX, /* ways out for our own control traffic */
+    XFRM_PLAN_DENY_MAX = GM_DENY_MAX,                          /* local exceptions */
+    XFRM_PLAN_POLICY_MAX = (POLICY_SELECTOR_MAX + XFRM_PLAN_DENY_MAX) * (1 + 2 * GM_WAN_MAX + GM_LAN_MAX) +
+                           XFRM_PLAN_CONTROL_MAX,
     XFRM_KERNEL_SA_MAX = 4 * XFRM_PLAN_SA_MAX,         /* of ours, found in the kernel */
     XFRM_KERNEL_POLICY_MAX = 2 * XFRM_PLAN_POLICY_MAX, /* likewise */
     XFRM_PLAN_ORDER_BITS = 12,                         /* of a priority: the order among our policies */
 };
 
+/* A device towards the WAN. */
+struct xfrm_uplink {
+    char name[GM_DEVICE_MAX];
+    uint32_t index; /* 0: it is not there now; what goes by its name holds all the same */
+    uint32_t mtu;
+    uint8_t addr[4]; /* zeros: none of its own */
+    bool ethernet;
+    bool up;
+};
+
 /* The machine as far as the plan needs it. */
 struct xfrm_site {
     char instance[GM_DEVICE_MAX]; /* tells agents of one machine apart */
-    char wan[GM_DEVICE_MAX];
-    uint32_t wan_index;
-    uint32_t wan_mtu;
-    bool wan_ethernet;
-    uint8_t wan_addr[4];
-    uint8_t anchor[4]; /* an address that nobody has */
+    struct xfrm_uplink wan[GM_WAN_MAX];
+    size_t wan_count;
+    char vrf[GM_DEVICE_MAX]; /* that the uplinks are enslaved to; empty: none */
+    uint32_t vrf_index;
+    uint32_t table;      /* of the routes by the uplinks: the VRF's, or main */
+    uint32_t wan_mtu;    /* of the narrowest */
+    uint8_t wan_addr[4]; /* our end of the tunnels: whichever uplink a packet comes in by */
+    uint8_t anchor[4];   /* an address that nobody has */
     uint32_t lan_index[GM_LAN_MAX];
     size_t lan_count;
     uint32_t inner_mtu;          /* as configured; 0: as long as fits */
@@ -89,7 +101,10 @@ bool xfrm_diff_empty(const struct xfrm_diff *diff);
 /* The longest clear packet whose ESP packet fits into the WAN MTU under every key in use (all of them when
  * there is none yet), or as configured. */
 uint32_t xfrm_plan_inner_mtu(const struct xfrm_site *site, const struct datapath_state *state);
-/* Is our WAN address inside a selector, so that control traffic needs exceptions? */
+/* The tunnels' end, and those of the uplinks; each once. */
+enum { XFRM_OUR_ADDRESS_MAX = 1 + GM_WAN_MAX };
+size_t xfrm_plan_our_addresses(const struct xfrm_site *site, uint8_t out[XFRM_OUR_ADDRESS_MAX][4]);
+/* Is an address of ours inside a selector, so that control traffic needs exceptions? */
 bool xfrm_plan_covers_us(const struct xfrm_site *site, const struct datapath_state *state);
 
 extern const uint16_t xfrm_control_ports[];

@@ -126,6 +126,7 @@ static void every_mistake_names_its_line(void **state)
         {"servers", "servers = ( \"2001:db8::1\" );", 2, "family"},
         {"local", "local = { address = \"0.0.0.0\"; };", 3, "address"},
         {"local", "local = { address = \"10.1.13.2\"; port = 0; };", 3, "port"},
+        {"local", "local = { address = \"10.1.13.2\"; vrf = \"a/b\"; };", 3, "vrf"},
         {"psk", "", 0, "exactly one"},
         {"psk", "psk = \"\";", 0, "psk"},
         {"datapath", "datapath = { backend = \"magic\"; };", 5, "user"},
@@ -148,6 +149,15 @@ static void every_mistake_names_its_line(void **state)
         {"datapath", XFRM "replay_window = 64; };", 5, "user"},
         {"datapath", USER "replay_window = 100; };", 5, "multiple of 64"},
         {"datapath", USER "fail_close = 3; };", 5, "fail_close"},
+        {"datapath", "datapath = { backend = \"user\"; wan = [ \"a\", \"b\" ]; lan = [ \"lan0\" ]; };", 5,
+         "xfrm"},
+        {"datapath", "datapath = { backend = \"xfrm\"; wan = [ \"a\", \"a\" ]; lan = [ \"lan0\" ]; };", 5,
+         "once"},
+        {"datapath", "datapath = { backend = \"xfrm\"; wan = [ ]; lan = [ \"lan0\" ]; };", 5, "1 to 4"},
+        {"datapath", "datapath = { backend = \"xfrm\"; wan = [ \"a\", \"b\" ]; lan = [ \"b\" ]; };", 5,
+         "not wan"},
+        {"datapath", USER "address = \"10.1.13.2\"; };", 5, "xfrm"},
+        {"datapath", XFRM "address = \"2001:db8::1\"; };", 5, "IPv4"},
         {"", "ike = { proposals = [ \"des-md5-modp768\" ]; };", 6, "aes256-sha256-ecp256"},
         {"", "ike = { proposals = [ \"3des-sha1-modp1024\" ]; };", 6, "legacy"},
         {"", "ike = { lifetime_s = 1; };", 6, "lifetime_s"},
@@ -164,6 +174,21 @@ static void every_mistake_names_its_line(void **state)
             fail_msg("%s: E_%s, line %u: %s", cases[i].line, err_name(err), error.line, error.message);
         assert_string_equal(error.file, path);
     }
+}
+
+static void a_member_may_have_several_uplinks(void **state)
+{
+    (void)state;
+    struct gm_config c;
+    struct conf_error error;
+    assert_ok(load(with("datapath", "datapath = { backend = \"xfrm\"; wan = [ \"a\", \"b\", \"c\" ]; "
+                                    "lan = [ \"lan0\" ]; address = \"10.9.9.9\"; };"),
+                   &c, &error));
+    assert_int_equal(c.datapath.more_wan_count, 2);
+    assert_string_equal(gm_config_wan(&c.datapath, 0), "a");
+    assert_string_equal(gm_config_wan(&c.datapath, 2), "c");
+    assert_memory_equal(c.datapath.address.bytes, "\x0a\x09\x09\x09", 4);
+    gm_config_close(&c);
 }
 
 static void the_secret_may_lie_in_a_private_file(void **state)
@@ -278,6 +303,7 @@ int main(void)
         cmocka_unit_test(defaults_are_those_of_the_example),
         cmocka_unit_test(identities_are_numbers_addresses_or_names),
         cmocka_unit_test(every_mistake_names_its_line),
+        cmocka_unit_test(a_member_may_have_several_uplinks),
         cmocka_unit_test(the_secret_may_lie_in_a_private_file),
         cmocka_unit_test(a_refused_file_leaves_no_secret_behind),
         cmocka_unit_test(a_data_path_is_not_needed),

@@ -135,6 +135,55 @@ static void the_largest_policy_fits(void **state)
     assert_true(message_count(batch) > 6 * POLICY_SELECTOR_MAX - POLICY_SELECTOR_MAX);
 }
 
+/* The rules of a chain, in order. */
+static const struct nlmsghdr *rule_at(struct bytes batch, const char *chain, size_t n)
+{
+    for (size_t i = 0; i < message_count(batch); i++) {
+        const struct nlmsghdr *m = message_at(batch, i);
+        const struct nlattr *a;
+        if (m->nlmsg_type != ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWRULE))
+            continue;
+        mnl_attr_for_each(a, m, sizeof(struct nfgenmsg)) if (mnl_attr_get_type(a) == NFTA_RULE_CHAIN &&
+                                                             strcmp(mnl_attr_get_str(a), chain) == 0 &&
+                                                             n-- == 0) return m;
+    }
+    return NULL;
+}
+
+static bool has_bytes(const struct nlmsghdr *message, const char *text_hex)
+{
+    uint8_t raw[512];
+    struct bytes want = hex(text_hex, raw, sizeof(raw)), got = body(message);
+    return memmem(got.data, got.len, want.data, want.len) != NULL;
+}
+
+/* "iifname != wan iifname != wan2 accept": from neither. */
+static void what_comes_in_by_no_uplink_is_let_alone(void **state)
+{
+    struct fixture f;
+    struct bytes batch;
+    uint32_t last;
+    (void)state;
+    fixture_init(&f);
+    f.site.wan_count = 2;
+    f.site.wan[1] = (struct xfrm_uplink){.name = "wan2", .index = 4, .addr = {100, 64, 2, 1}};
+    assert_ok(nft_ruleset_build(&f.site, &f.state, true, 1, buffer, sizeof(buffer), &batch, &last));
+#define NOT_FROM(name_hex)                                                                                   \
+    "2400 0180 0900 0100 6d657461 00000000"           /* "meta" */                                           \
+    "1400 0280 0800 0200 00000006 0800 0100 00000001" /* iifname, to register 1 */                           \
+    "3800 0180 0800 0100 636d7000"                    /* "cmp": register 1 is not */                         \
+    "2c00 0280 0800 0100 00000001 0800 0200 00000001"                                                        \
+    "1800 0380 1400 0100" name_hex "00000000 00000000 00000000"
+    assert_true(has_bytes(rule_at(batch, "clear", 1), NOT_FROM("77616e00") NOT_FROM("77616e32")));
+    assert_non_null(rule_at(batch, "inward", 1));
+    assert_null(rule_at(batch, "inward", 2));
+    assert_non_null(rule_at(batch, "egress1", 0));
+    f.site.wan[1].index = 0; /* unplugged: no chain can hang at it, but it is guarded by its name */
+    assert_ok(nft_ruleset_build(&f.site, &f.state, true, 1, buffer, sizeof(buffer), &batch, &last));
+    assert_null(rule_at(batch, "egress1", 0));
+    assert_non_null(rule_at(batch, "guard", 2));
+}
+
 static void the_same_state_gives_the_same_batch(void **state)
 {
     static uint8_t again[NFT_RULESET_MAX];
@@ -202,6 +251,7 @@ int main(void)
         cmocka_unit_test(a_batch_is_framed_and_asks_for_one_answer),
         cmocka_unit_test(what_does_not_fit_is_an_error),
         cmocka_unit_test(the_largest_policy_fits),
+        cmocka_unit_test(what_comes_in_by_no_uplink_is_let_alone),
         cmocka_unit_test(the_same_state_gives_the_same_batch),
         cmocka_unit_test(failing_memory_is_reported),
         cmocka_unit_test(a_counter_is_read),

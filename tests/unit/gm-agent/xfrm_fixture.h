@@ -37,15 +37,17 @@ static inline void fixture_tek(struct tek *tek, uint32_t spi)
 static inline void fixture_init(struct fixture *f)
 {
     memset(f, 0, sizeof(*f));
-    f->site = (struct xfrm_site){.instance = "gdoi0",
-                                 .wan = "wan",
-                                 .wan_index = 3,
-                                 .wan_mtu = 1500,
-                                 .wan_ethernet = true,
-                                 .wan_addr = {100, 64, 1, 1},
-                                 .anchor = {100, 127, 0, 1},
-                                 .lan_index = {5, 6},
-                                 .lan_count = 1};
+    f->site = (struct xfrm_site){
+        .instance = "gdoi0",
+        .wan =
+            {{.name = "wan", .index = 3, .mtu = 1500, .ethernet = true, .up = true, .addr = {100, 64, 1, 1}}},
+        .wan_count = 1,
+        .table = 254,
+        .wan_mtu = 1500,
+        .wan_addr = {100, 64, 1, 1},
+        .anchor = {100, 127, 0, 1},
+        .lan_index = {5, 6},
+        .lan_count = 1};
     f->selectors[0] = fixture_selector("10.0.0.0/8", "10.0.0.0/8");
     fixture_tek(&f->teks[0], 0x1000);
     fixture_tek(&f->teks[1], 0x1001);

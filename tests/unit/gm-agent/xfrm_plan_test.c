@@ -96,6 +96,41 @@ static void with_several_lans_clear_packets_pass_between_them(void **state)
     assert_true(find(XFRM_POLICY_FWD, 6)->optional);
 }
 
+static void second_uplink(void)
+{
+    f.site.wan[1] = (struct xfrm_uplink){
+        .name = "wan2", .index = 4, .mtu = 1400, .ethernet = true, .up = true, .addr = {100, 64, 2, 1}};
+    f.site.wan_count = 2;
+}
+
+static void each_uplink_has_its_way_out_and_all_share_the_tunnels(void **state)
+{
+    (void)state;
+    second_uplink();
+    make();
+    assert_int_equal(plan.sa_count, 2);
+    assert_int_equal(plan.policy_count, 4);
+    assert_int_equal(find(XFRM_POLICY_OUT, 3)->tmpl_spi, 0x1000);
+    assert_int_equal(find(XFRM_POLICY_OUT, 4)->tmpl_spi, 0x1000);
+    assert_memory_equal(find(XFRM_POLICY_OUT, 4)->tmpl_src, f.site.wan_addr, 4);
+    f.site.wan[1].index = 0; /* unplugged: a policy for device 0 would hold for all of them */
+    make();
+    assert_int_equal(plan.policy_count, 3);
+    assert_null(find(XFRM_POLICY_OUT, 4));
+}
+
+static void control_traffic_leaves_by_every_uplink_with_every_address(void **state)
+{
+    (void)state;
+    second_uplink();
+    f.selectors[0] = fixture_selector("100.64.2.0/24", "10.0.0.0/8"); /* only the second one's address */
+    make();
+    size_t count = 0;
+    for (size_t i = 0; i < plan.policy_count; i++)
+        count += plan.policies[i].action == XFRM_PASS ? 1 : 0;
+    assert_int_equal(count, 2 * 2 * 2 * XFRM_CONTROL_PORT_COUNT);
+}
+
 static void in_migration_clear_packets_are_taken_too(void **state)
 {
     (void)state;
@@ -208,8 +243,8 @@ static void our_own_control_traffic_has_a_way_out(void **state)
     assert_false(xfrm_plan_covers_us(&f.site, &f.state)); /* no exceptions where none are needed */
     f.selectors[0] = fixture_selector("0.0.0.0/0", "0.0.0.0/0");
     make();
-    assert_int_equal(plan.policy_count, 3 + XFRM_PLAN_CONTROL_MAX);
-    for (size_t i = 0; i < XFRM_PLAN_CONTROL_MAX; i++) {
+    assert_int_equal(plan.policy_count, 3 + 2 * XFRM_CONTROL_PORT_COUNT);
+    for (size_t i = 0; i < 2 * XFRM_CONTROL_PORT_COUNT; i++) {
         const struct xfrm_policy *pass = &plan.policies[i];
         assert_int_equal(pass->action, XFRM_PASS);
         assert_int_equal(pass->src.bits, 32); /* never a host behind us */
@@ -304,6 +339,8 @@ int main(void)
         TEST(one_key_makes_two_tunnels),
         TEST(a_selector_is_guarded_in_three_directions),
         TEST(with_several_lans_clear_packets_pass_between_them),
+        TEST(each_uplink_has_its_way_out_and_all_share_the_tunnels),
+        TEST(control_traffic_leaves_by_every_uplink_with_every_address),
         TEST(in_migration_clear_packets_are_taken_too),
         TEST(without_a_key_that_sends_the_same_places_drop),
         TEST(what_is_there_already_is_left_alone),
