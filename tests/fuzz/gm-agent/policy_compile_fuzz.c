@@ -96,8 +96,10 @@ static void kernels(const struct selector *denies, size_t deny_count, const stru
     static uint8_t buffer[NFT_RULESET_MAX];
     static struct route_rule rules[STEER_RULE_MAX];
     struct xfrm_site site = {.instance = "gdoi0",
-                             .wan = "wan0",
-                             .wan_index = 2,
+                             .wan = {{.name = "wan0", .index = 2, .addr = {10, 1, 13, 2}},
+                                     {.name = "wan1", .index = 5, .addr = {10, 2, 13, 2}},
+                                     {.name = "wan2"}},
+                             .wan_count = 3,
                              .wan_mtu = 1500,
                              .wan_addr = {10, 1, 13, 2},
                              .anchor = {100, 127, 0, 1},
