@@ -12,8 +12,19 @@ enum { SERVERS = 3, PORT_FIRST = 21000, PORT_STEP = 2, DEADLINE_MS = 120000 };
  * not look like death. Tests of time-outs set their own. */
 enum { ELECTION_CALM_MS = 1000, DEAD_CALM_MS = 3000 };
 
+/* Joining blocks, so it runs beside the loop that answers it. */
+struct opening {
+    struct cluster_options options;
+    struct cluster *cluster;
+    uv_thread_t thread;
+    err_t err;
+    bool running, done;
+    uv_async_t async;
+};
+
 struct ks {
     struct three *all;
+    struct opening opening;
     struct cluster *cluster;
     char dir[80], key[96];
     uint16_t port;
@@ -21,6 +32,15 @@ struct ks {
     const struct disk *disk;
     err_t fatal;
     char token[JOIN_TOKEN_TEXT_MAX];
+    const struct ks_above *above; /* NULL: nothing */
+    void *above_context;
+};
+
+/* What a test puts on top of a server's cluster. */
+struct ks_above {
+    void (*ready)(void *context, bool ready);
+    void (*applied)(void *context, const struct command *command, const struct apply_result *result);
+    bool (*healthy)(void *context);
 };
 
 struct three {
@@ -35,13 +55,24 @@ struct three {
 
 static inline void ks_ready(void *context, bool ready, const char *reason)
 {
+    struct ks *ks = context;
     (void)reason;
-    ((struct ks *)context)->ready = ready;
+    ks->ready = ready;
+    if (ks->above != NULL)
+        ks->above->ready(ks->above_context, ready);
+}
+
+static inline void ks_applied(void *context, const struct command *command, const struct apply_result *result)
+{
+    struct ks *ks = context;
+    if (ks->above != NULL)
+        ks->above->applied(ks->above_context, command, result);
 }
 
 static inline bool ks_healthy(void *context)
 {
-    return !((struct ks *)context)->unwell;
+    struct ks *ks = context;
+    return !ks->unwell && (ks->above == NULL || ks->above->healthy(ks->above_context));
 }
 
 static inline void ks_fatal(void *context, err_t err, const char *reason)
@@ -86,15 +117,6 @@ static inline uint16_t free_ports(void)
     return 0;
 }
 
-/* Joining blocks, so it runs beside the loop that answers it. */
-struct opening {
-    struct cluster_options options;
-    struct cluster *cluster;
-    err_t err;
-    bool done;
-    uv_async_t async;
-};
-
 static inline void opening_run(void *context)
 {
     struct opening *o = context;
@@ -115,9 +137,21 @@ static inline void opening_done(uv_async_t *async)
         assert_true(condition);                                                                              \
     } while (0)
 
+/* Waits for the thread: it asks for so long at most. */
+static inline void opening_end(struct ks *ks)
+{
+    if (!ks->opening.running)
+        return;
+    uv_thread_join(&ks->opening.thread);
+    uv_close((uv_handle_t *)&ks->opening.async, NULL);
+    ks->opening.running = false;
+    ks->cluster = ks->opening.cluster;
+}
+
 static inline err_t ks_open(struct ks *ks, const struct ks *by, const char *token)
 {
-    struct opening o = {
+    struct opening *o = &ks->opening;
+    *o = (struct opening){
         .options = {
             .data_dir = ks->dir,
             .node_key_file = ks->key,
@@ -129,6 +163,7 @@ static inline err_t ks_open(struct ks *ks, const struct ks *by, const char *toke
             .snapshot_entries = ks->all->snapshot_entries,
             .context = ks,
             .on_ready = ks_ready,
+            .on_applied = ks_applied,
             .on_fatal = ks_fatal,
             .is_healthy = ks_healthy,
             .disk = ks->disk,
@@ -139,20 +174,18 @@ static inline err_t ks_open(struct ks *ks, const struct ks *by, const char *toke
             .cert_life_s = ks->all->cert_life_s,
             .join_token = token,
         }};
-    uv_thread_t thread;
     if (by != NULL)
-        o.options.join = (struct endpoint){own_host(), (uint16_t)(by->port + 1)};
+        o->options.join = (struct endpoint){own_host(), (uint16_t)(by->port + 1)};
     ks->ready = ks->stopped = false;
     ks->fatal = E_OK;
-    uv_async_init(&ks->all->loop, &o.async, opening_done);
-    o.async.data = &o;
-    assert_int_equal(uv_thread_create(&thread, opening_run, &o), 0);
-    until(ks->all, o.done);
-    uv_thread_join(&thread);
-    uv_close((uv_handle_t *)&o.async, NULL);
+    uv_async_init(&ks->all->loop, &o->async, opening_done);
+    o->async.data = o;
+    assert_int_equal(uv_thread_create(&o->thread, opening_run, o), 0);
+    o->running = true;
+    until(ks->all, o->done);
+    opening_end(ks);
     uv_run(&ks->all->loop, UV_RUN_NOWAIT);
-    ks->cluster = o.cluster;
-    err_t err = o.err == E_OK ? cluster_start(ks->cluster) : o.err;
+    err_t err = o->err == E_OK ? cluster_start(ks->cluster) : o->err;
     ks->open = err == E_OK;
     return err;
 }
@@ -314,8 +347,11 @@ static inline int three_setup(void **state)
 static inline int three_teardown(void **state)
 {
     struct three *t = *state;
+    t->late = false; /* a test that was late is cleaned up after as well */
+    uv_timer_start(&t->deadline, three_late, DEADLINE_MS, 0);
     for (size_t i = 0; i < SERVERS; i++) {
-        if (t->ks[i].open)
+        opening_end(&t->ks[i]); /* in case that the test gave up on it */
+        if (t->ks[i].cluster != NULL)
             ks_close(&t->ks[i]);
     }
     uv_close((uv_handle_t *)&t->deadline, NULL);
