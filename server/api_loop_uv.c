@@ -171,6 +171,14 @@ static void wake(void *context)
 /* ---- health ---- */
 
 /* Ready, but degraded: probes leave the server where it is, people see why. Empty when it is not so. */
+static void degraded_text(const struct server *server, char out[API_REASON_MAX])
+{
+    const char *fault = core_engine_fault(server->core);
+    if (out[0] == '\0' && fault != NULL)
+        snprintf(out, API_REASON_MAX, "degraded: rekey engine: %s", fault);
+}
+
+/* The same. */
 static bool minority_text(const struct server *server, char out[API_REASON_MAX])
 {
     uint64_t until_ms;
@@ -197,6 +205,7 @@ void server_health_update(struct server *server)
     if (server->udp != NULL)
         health.listen = udp_endpoint(server->udp);
     bool degraded = minority_text(server, minority);
+    degraded_text(server, minority);
     const char *why = health.witness ? NULL : core_not_serving(server->core);
     if (!degraded && !cluster_ready(server->cluster))
         why = server->not_ready;

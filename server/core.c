@@ -155,6 +155,7 @@ void core_datagram(struct core *core, const struct ike_path *from, struct bytes 
 void core_job_done(struct core *core, struct job *job)
 {
     core_enter(core);
+    engine_watch_job_back(core);
     switch (job->kind) {
     case JOB_DH:
         phase1_job_done(core, job);
@@ -225,6 +226,8 @@ const char *core_not_serving(const struct core *core)
 {
     const struct ks_state *state = core_state(core);
     uint64_t until_ms;
+    if (core->watch.fault == engine_fault_worker)
+        return core->watch.fault; /* nobody gets through phase 1 */
     if (core_minority_until(core, &until_ms))
         return NULL;
     if (!core->ready || !state->initialised)
@@ -252,6 +255,7 @@ void core_tick(struct core *core)
         minority_tick(core);
     }
     push_engine_tick(core, &next_ms);
+    engine_watch_tick(core);
     if (next_ms < core->wake_ms)
         core->wake_ms = next_ms;
 }
@@ -269,6 +273,11 @@ void core_lost(struct core *core, uint64_t count)
 const struct metrics *core_metrics(const struct core *core)
 {
     return &core->metrics;
+}
+
+const char *core_engine_fault(const struct core *core)
+{
+    return core->watch.fault;
 }
 
 size_t core_sa_count(const struct core *core)

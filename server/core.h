@@ -73,6 +73,8 @@ err_t core_rekey(struct core *core, const char *group, core_rekey_fn done, void 
 
 /* Why members are not served yet, as static text; NULL when they are. */
 const char *core_not_serving(const struct core *core);
+/* Why this server is not to be primary: its rekey engine is stuck, as static text; NULL: it is well. */
+const char *core_engine_fault(const struct core *core);
 /* Without a quorum, serving committed keys only: until when at most (cluster time). False: not so. */
 bool core_minority_until(const struct core *core, uint64_t *until_ms);
 /* Datagrams that the socket could not take, since the last call. */

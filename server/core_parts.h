@@ -1,5 +1,5 @@
 /* core_parts.h - the core's inside, shared by its files: core (dispatch, time), phase1, registration,
- * notices, rekey_engine, state_sync. Nobody else includes it. */
+ * notices, rekey_engine, engine_watch, state_sync. Nobody else includes it. */
 #ifndef SERVER_CORE_PARTS_H
 #define SERVER_CORE_PARTS_H
 
@@ -25,6 +25,17 @@ enum {
     MINORITY_KEPT_MAX = 1024, /* registrations kept for the time after it */
     MINORITY_FLIGHT_MAX = 64, /* proposals of those under way at once */
     PUSH_KEEP_MS = 60000,     /* a finished push is remembered that long, for late acknowledgements */
+    WORKER_STUCK_MS = 10000,  /* jobs are out and none came back */
+    SIGN_KEY_STUCK_MS = 120000, /* the same while a signing key is made: one of RSA takes its time */
+    GROUP_STUCK_MS = 15000,     /* a rekey is due or under way and does not move: time for two lost proposals */
+    ENGINE_REST_MS = 120000,    /* after giving the role away for that, no primary again for so long */
+};
+
+/* How far a group's rekey has come. */
+struct rekey_step {
+    const char *fault; /* what it is if it stays there, as static text; NULL: nothing is to move now */
+    uint32_t generation, seq, round;
+    size_t cursor;
 };
 
 /* What the core knows of a group beside the replicated state. */
@@ -38,6 +49,18 @@ struct group_work {
     bool done_proposed;  /* PUSH_DONE is on its way */
     core_rekey_fn asked; /* an operator waits */
     void *asked_context;
+    bool due; /* a rekey, as of the last tick as primary */
+    struct rekey_step step;
+    uint64_t step_ms; /* monotonic: it is there since then */
+};
+
+/* Is the rekey engine stuck? See engine_watch.c. */
+struct engine_watch {
+    size_t jobs;          /* out in the pool */
+    uint64_t answered_ms; /* when one came back last, or the first went out */
+    const char *fault;    /* static text; NULL: well */
+    uint64_t since_ms;
+    uint64_t rest_ms;
 };
 
 struct served;
@@ -77,6 +100,7 @@ struct core {
         uint64_t retry_ms;
     } sync;
     struct minority minority;
+    struct engine_watch watch;
     uint8_t reply[ISAKMP_MESSAGE_MAX];
     uint8_t plain[ISAKMP_MESSAGE_MAX];
     struct admission admission; /* large: last */
@@ -157,6 +181,13 @@ void push_engine_over(struct core *core, const struct apply_result *result);
 void push_engine_tick(struct core *core, uint64_t *next_ms);
 /* No longer primary: stop sending. */
 void push_engine_stop(struct core *core, struct group_work *work);
+
+/* engine_watch.c */
+extern const char engine_fault_worker[];
+void engine_watch_tick(struct core *core);
+/* To the pool, counted. E_FULL: not taken, the job stays the caller's. */
+err_t core_compute(struct core *core, struct job *job) MUST_USE;
+void engine_watch_job_back(struct core *core);
 
 /* signing.c */
 /* The signing key of a version, opened: the current, or the one before while a KEK needs it. NULL if the state has it not (any

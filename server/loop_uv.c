@@ -215,7 +215,8 @@ static err_t open_core(struct server *server)
 static bool is_healthy(void *context)
 {
     const struct server *server = context;
-    return (server->udp != NULL || server_is_witness(server)) && server->core != NULL && !server->stopping;
+    return (server->udp != NULL || server_is_witness(server)) && server->core != NULL && !server->stopping &&
+           core_engine_fault(server->core) == NULL;
 }
 
 static err_t read_token(const struct server *server, char out[JOIN_TOKEN_TEXT_MAX])

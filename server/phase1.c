@@ -69,7 +69,7 @@ static err_t compute(struct core *core, struct ike_sa *sa, const struct ike_path
     if (err == E_OK) {
         job->sa_id = sa->id;
         job->dh = *dh;
-        err = core->ports.compute(core->ports.context, job);
+        err = core_compute(core, job);
     }
     if (err != E_OK) {
         core_count(core, METRIC_JOBS_REFUSED);

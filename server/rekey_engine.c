@@ -123,7 +123,7 @@ static err_t seal(struct core *core, const struct ks_group *group, struct rekey_
     draft->under.sig_alg = sign_key_alg(signer->key);
     draft->under.sig_key_bits = (uint16_t)sign_key_bits(signer->key);
     signer->refs++;
-    err_t err = core->ports.compute(core->ports.context, job);
+    err_t err = core_compute(core, job);
     if (err != E_OK) {
         core_count(core, METRIC_JOBS_REFUSED);
         job->draft = NULL; /* stays the caller's */
@@ -254,12 +254,17 @@ static void start_due(struct core *core, uint64_t *next_ms)
     uint64_t plan_next_ms;
     uint64_t cluster_ms = core_cluster_now(core);
     size_t count = plan(core, due, &plan_next_ms);
+    for (size_t i = 0; i < GROUP_MAX; i++)
+        core->groups[i].due = false;
     if (plan_next_ms != UINT64_MAX && plan_next_ms > cluster_ms &&
         core->now_ms + (plan_next_ms - cluster_ms) < *next_ms)
         *next_ms = core->now_ms + (plan_next_ms - cluster_ms);
     for (size_t i = 0; i < count; i++) {
         struct group_work *work = group_work_of(core, due[i].group_id);
-        if (work == NULL || work->drafting || work->runway_making)
+        if (work == NULL)
+            continue;
+        work->due = true;
+        if (work->drafting || work->runway_making)
             continue;
         if (core->now_ms >= work->retry_ms)
             draft_begin(core, work, &due[i]);

@@ -60,7 +60,7 @@ void signing_tick(struct core *core)
         return;
     job->alg = core->config->sign_alg;
     job->bits = core->config->sign_bits;
-    core->sign_key_making = core->ports.compute(core->ports.context, job) == E_OK;
+    core->sign_key_making = core_compute(core, job) == E_OK;
     if (!core->sign_key_making)
         job_free(job);
 }

@@ -185,7 +185,7 @@ static const uint8_t *port_node_id(void *context)
 static bool is_healthy(void *context)
 {
     const struct sim_server *s = context;
-    return s->up && !s->dying && !s->stopping;
+    return s->up && !s->dying && !s->stopping && core_engine_fault(s->core) == NULL;
 }
 
 static void on_applied(void *context, const struct command *command, const struct apply_result *result)

@@ -75,6 +75,7 @@ struct rig {
     struct rig_proposal proposals[RIG_PROPOSAL_MAX];
     size_t proposal_count;
     size_t many_limit; /* what send_many takes at most at once; 0: all */
+    bool many_stuck;   /* it takes none */
     size_t many_count; /* datagrams by send_many so far */
     size_t applied[CMD_MEMBER_SERVED + 1];
     long fault; /* the allocation inside the core that fails, counted down; -1: none */
@@ -122,6 +123,8 @@ static inline size_t rig_send_many(void *context, const struct addr *local, stru
                                    const struct endpoint *to, size_t count)
 {
     struct rig *rig = context;
+    if (rig->many_stuck)
+        return 0;
     if (rig->many_limit != 0 && count > rig->many_limit)
         count = rig->many_limit;
     for (size_t i = 0; i < count; i++)
