@@ -244,7 +244,7 @@ static err_t read_datapath(const struct conf_node *root, struct gm_datapath_conf
     static const char *const keys[] = {
         "backend",        "wan",          "lan",        "tun",    "mtu",           "anchor",
         "address",        "deny",         "fail_close", "revert", "replay_window", "direction",
-        "time_attribute", "counter_file", NULL};
+        "time_attribute", "counter_file", "offload",    NULL};
     static const char *const backends[] = {"user", "none", "xfrm", NULL};
     const struct conf_node *datapath = NULL;
     err_t err = conf_group(root, "datapath", &datapath, error);

@@ -49,6 +49,7 @@ struct gm_datapath_config {
     struct addr address;     /* xfrm: our end of the tunnels, IPv4; no family: that of the first uplink */
     struct selector deny[GM_DENY_MAX]; /* passes in clear although the group protects it, IPv4 */
     size_t deny_count;
+    bool offload;   /* user: the kernel hands us long packets to cut, and takes joined ones */
     uint32_t mtu;   /* bytes; 0: WAN MTU less the ESP overhead */
     bool fail_open; /* before the first registration everything passes in clear; default: nothing does */
     bool revert; /* when all keys have ended, go back to that state; default: the policy stays, all it names

@@ -49,10 +49,12 @@ err_t config_read_traffic(const struct conf_node *datapath, struct gm_datapath_c
 {
     static const char *const directions[] = {"both", "inbound-optional", "receive-only", NULL};
     bool fail_close = true;
+    out->offload = true;
     unsigned direction = DATAPATH_BOTH;
     uint32_t attribute = SAT_ATTR_REPLAY_DEFAULT;
     err_t err;
     if ((err = conf_bool(datapath, "fail_close", false, &fail_close, error)) != E_OK ||
+        (err = conf_bool(datapath, "offload", false, &out->offload, error)) != E_OK ||
         (err = conf_bool(datapath, "revert", false, &out->revert, error)) != E_OK ||
         (err = conf_word(datapath, "direction", false, directions, &direction, error)) != E_OK ||
         (err = conf_u32(datapath, "replay_window", false, 0, 1024, &out->replay_window, error)) != E_OK ||

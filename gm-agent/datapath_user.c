@@ -59,46 +59,11 @@ static void flush_wan(struct user_datapath *dp)
     dp->queued = 0;
 }
 
-static void queue_wan(struct user_datapath *dp, size_t len)
+void user_queue_wan(struct user_datapath *dp, size_t len)
 {
     dp->out_len[dp->queued++] = len;
     if (dp->queued == BATCH)
         flush_wan(dp);
-}
-
-/* One batch from the protected side. False: nothing is left. */
-static bool from_lan(struct user_datapath *dp)
-{
-    for (unsigned i = 0; i < BATCH; i++) {
-        ssize_t got = read(dp->tun, dp->in[0], PACKET_MAX);
-        if (got <= 0)
-            return false;
-        struct esp_note note;
-        size_t len = 0;
-        struct bytes packet = {dp->in[0], (size_t)got};
-        switch (esp_path_encapsulate(&dp->path, packet, dp->out[dp->queued], PACKET_MAX, &len, &note)) {
-        case ESP_TO_WAN:
-            queue_wan(dp, len);
-            break;
-        case ESP_PASS: /* of the prefixes, but not of the ports that the policy names */
-            memcpy(dp->out[dp->queued], packet.data, packet.len);
-            queue_wan(dp, packet.len);
-            break;
-        case ESP_DROP:
-            user_log_note(dp, &note);
-            break;
-        case ESP_TO_LAN:
-        case ESP_IGNORE:
-            break;
-        }
-    }
-    return true;
-}
-
-static void to_lan(struct user_datapath *dp, const uint8_t *packet, size_t len)
-{
-    if (write(dp->tun, packet, len) < 0)
-        esp_path_count(&dp->path, DP_SEND_ERROR, packet + 12, packet + 16);
 }
 
 /* Groups come by a socket of their own; a machine that is a member gets them by the other one as well. */
@@ -126,9 +91,9 @@ static bool from_esp(struct user_datapath *dp, int fd)
         if (!is_of(dp, fd, packet))
             continue;
         enum esp_verdict verdict =
-            esp_path_decapsulate(&dp->path, packet, dp->out[0], PACKET_MAX, &len, &note);
+            esp_path_decapsulate(&dp->path, packet, user_lan_room(dp), PACKET_MAX, &len, &note);
         if (verdict == ESP_TO_LAN)
-            to_lan(dp, dp->out[0], len);
+            user_to_lan(dp, user_lan_room(dp), len);
         else if (verdict == ESP_DROP)
             user_log_note(dp, &note);
     }
@@ -148,13 +113,14 @@ static bool from_group(struct user_datapath *dp)
 static bool from_guard(struct user_datapath *dp)
 {
     for (unsigned i = 0; i < BATCH; i++) {
-        ssize_t got = read(dp->guard, dp->in[0], PACKET_MAX);
+        ssize_t got = read(dp->guard, dp->in[dp->to_lan.packet_count], PACKET_MAX);
         if (got <= 0)
             return false;
         struct esp_note note;
-        enum esp_verdict verdict = esp_path_guard(&dp->path, (struct bytes){dp->in[0], (size_t)got}, &note);
+        enum esp_verdict verdict =
+            esp_path_guard(&dp->path, (struct bytes){dp->in[dp->to_lan.packet_count], (size_t)got}, &note);
         if (verdict == ESP_PASS)
-            to_lan(dp, dp->in[0], (size_t)got);
+            user_to_lan(dp, dp->in[dp->to_lan.packet_count], (size_t)got);
         else if (verdict == ESP_DROP)
             user_log_note(dp, &note);
     }
@@ -164,7 +130,7 @@ static bool from_guard(struct user_datapath *dp)
 static void user_ready(struct datapath *datapath, int fd)
 {
     struct user_datapath *dp = (struct user_datapath *)datapath;
-    bool (*batch)(struct user_datapath *) = fd == dp->tun         ? from_lan
+    bool (*batch)(struct user_datapath *) = fd == dp->tun         ? user_from_lan
                                             : fd == dp->wan_in    ? from_wan
                                             : fd == dp->wan_group ? from_group
                                             : fd == dp->wan_icmp  ? user_mtu_batch
@@ -174,6 +140,7 @@ static void user_ready(struct datapath *datapath, int fd)
     for (unsigned i = 0; i < BATCHES_MAX && batch(dp); i++)
         ;
     flush_wan(dp);
+    user_flush_lan(dp);
 }
 
 static size_t user_fds(const struct datapath *datapath, int out[DATAPATH_FD_MAX])
@@ -369,9 +336,11 @@ static err_t open_devices(struct user_datapath *dp, const char **why)
     snprintf(guard_name, sizeof(guard_name), "%sg", dp->config->tun);
     err_t err;
     *why = "the TUN device cannot be made";
-    if ((err = tun_open(dp->config->tun, &dp->tun)) != E_OK ||
+    if ((err = tun_open_framed(dp->config->tun, &dp->tun)) != E_OK ||
         (err = tun_open(guard_name, &dp->guard)) != E_OK)
         return err;
+    if (dp->config->offload)
+        tun_offload(dp->tun, &dp->to_lan.tcp, &dp->to_lan.udp);
     tun_relax(dp->config->tun);
     tun_relax(guard_name);
     *why = "a raw socket on the WAN device cannot be opened";

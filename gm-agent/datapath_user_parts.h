@@ -2,13 +2,14 @@
 #ifndef GM_AGENT_DATAPATH_USER_PARTS_H
 #define GM_AGENT_DATAPATH_USER_PARTS_H
 
+#include "gm-agent/coalesce.h"
 #include "gm-agent/esp_path.h"
 #include "gm-agent/path_mtu.h"
 #include "gm-agent/send_store.h"
 #include "gm-agent/steer.h"
 
 enum {
-    BATCH = 64,              /* packets in one go */
+    BATCH = COALESCE_MAX,    /* packets in one go */
     BATCHES_MAX = 8,         /* goes before other descriptors have their turn */
     PACKET_MAX = 10240,      /* octets: a TUN of at most 9000, and ESP around it */
     SOCKET_BUFFER = 4 << 20, /* octets */
@@ -35,11 +36,25 @@ struct user_datapath {
     struct send_store store;
     char group[GM_NAME_MAX];
     uint64_t logged_ms[DP_COUNTER_COUNT];
-    size_t queued; /* packets in out, to be sent */
+    size_t queued;          /* packets in out, to be sent */
+    struct coalesce to_lan; /* packets in out or in, to be written to the TUN */
+    uint8_t frame[SEGMENT_FRAME_MAX];
+    uint8_t piece[PACKET_MAX];
     uint8_t in[BATCH][PACKET_MAX];
     uint8_t out[BATCH][PACKET_MAX];
     size_t out_len[BATCH];
 };
+
+/* datapath_user.c: out[queued] has a packet of that length for the WAN. */
+void user_queue_wan(struct user_datapath *dp, size_t len);
+
+/* datapath_user_lan.c: one batch from the protected side. False: nothing is left. */
+bool user_from_lan(struct user_datapath *dp);
+/* Where the next packet for the hosts is to be put; then it waits for others of its flow until
+ * user_flush_lan. Nothing may be queued for the WAN meanwhile: they share their room. */
+uint8_t *user_lan_room(struct user_datapath *dp);
+void user_to_lan(struct user_datapath *dp, uint8_t *packet, size_t len);
+void user_flush_lan(struct user_datapath *dp);
 
 /* datapath_user_log.c: one line of each kind now and then; the counters have all of them. */
 void user_log_note(struct user_datapath *dp, const struct esp_note *note);

@@ -10,9 +10,14 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-err_t tun_open(const char *name, int *out)
+#ifndef TUN_F_USO4 /* headers before 6.2 */
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+
+static err_t open_kind(const char *name, short flags, int *out)
 {
-    struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI};
+    struct ifreq request = {.ifr_flags = flags};
     if (strlen(name) >= sizeof(request.ifr_name))
         return E_RANGE;
     memcpy(request.ifr_name, name, strlen(name));
@@ -26,6 +31,23 @@ err_t tun_open(const char *name, int *out)
     }
     *out = fd;
     return E_OK;
+}
+
+err_t tun_open(const char *name, int *out)
+{
+    return open_kind(name, IFF_TUN | IFF_NO_PI, out);
+}
+
+err_t tun_open_framed(const char *name, int *out)
+{
+    return open_kind(name, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, out);
+}
+
+void tun_offload(int fd, bool *tcp, bool *udp)
+{
+    unsigned wanted = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+    *tcp = ioctl(fd, TUNSETOFFLOAD, wanted) == 0;
+    *udp = *tcp && ioctl(fd, TUNSETOFFLOAD, wanted | TUN_F_USO4 | TUN_F_USO6) == 0;
 }
 
 static void write_switch(const char *path, const char *value)

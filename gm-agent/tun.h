@@ -9,6 +9,11 @@
 /* A non-blocking descriptor without packet information. The device goes when it is closed. E_PERMISSION,
  * E_EXISTS (in use), E_UNSUPPORTED (no TUN in this kernel), E_IO. */
 err_t tun_open(const char *name, int *out) MUST_USE;
+/* The same with a struct virtio_net_hdr in front of each packet. */
+err_t tun_open_framed(const char *name, int *out) MUST_USE;
+/* Asks a framed one for packets of up to 64 kB that we cut, and for leave to write such. What this kernel
+ * does not do for TCP or UDP stays false. */
+void tun_offload(int fd, bool *tcp, bool *udp);
 /* Decrypted packets come in here with sources that are reached by the WAN: reverse-path filtering must be off
  * or, if the machine wants it everywhere, loose. No IPv6 address either. */
 void tun_relax(const char *name);

@@ -121,8 +121,9 @@ static EVP_CIPHER_CTX *keyed(const struct layout *l, const uint8_t *key, int enc
 {
     const EVP_CIPHER *cipher = provider_cipher(l->cipher);
     EVP_CIPHER_CTX *context = cipher != NULL ? EVP_CIPHER_CTX_new() : NULL;
+    bool pads = l->hash != HASH_NONE; /* GCM has none, and would be told so again with each IV */
     if (context != NULL && (EVP_CipherInit_ex2(context, cipher, key, NULL, encrypt, NULL) != 1 ||
-                            EVP_CIPHER_CTX_set_padding(context, 0) != 1)) {
+                            (pads && EVP_CIPHER_CTX_set_padding(context, 0) != 1))) {
         EVP_CIPHER_CTX_free(context);
         context = NULL;
     }

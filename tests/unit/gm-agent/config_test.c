@@ -261,17 +261,20 @@ static void what_passes_and_what_is_checked_can_be_chosen(void **state)
     assert_int_equal(c.datapath.direction, DATAPATH_BOTH);
     assert_int_equal(c.datapath.time_attribute, 32301);
     assert_int_equal(c.datapath.replay_window, 0);
+    assert_true(c.datapath.offload);
     gm_config_close(&c);
-    assert_ok(load(with("datapath", USER "fail_close = false; revert = true; direction = \"receive-only\"; "
-                                         "replay_window = 128; time_attribute = 32002; counter_file = "
-                                         "\"/var/lib/quorate/g1\"; deny = ( { src = \"10.0.0.0/8\"; dst = "
-                                         "\"10.0.0.0/8\"; } ); };"),
+    assert_ok(load(with("datapath",
+                        USER "fail_close = false; revert = true; direction = \"receive-only\"; "
+                             "offload = false; replay_window = 128; time_attribute = 32002; counter_file = "
+                             "\"/var/lib/quorate/g1\"; deny = ( { src = \"10.0.0.0/8\"; dst = "
+                             "\"10.0.0.0/8\"; } ); };"),
                    &c, &error));
     assert_true(c.datapath.fail_open);
     assert_true(c.datapath.revert);
     assert_int_equal(c.datapath.direction, DATAPATH_RECEIVE_ONLY);
     assert_int_equal(c.datapath.time_attribute, 32002);
     assert_int_equal(c.datapath.replay_window, 128);
+    assert_false(c.datapath.offload);
     assert_string_equal(c.datapath.counter_file, "/var/lib/quorate/g1");
     assert_int_equal(c.datapath.deny_count, 1);
     gm_config_close(&c);

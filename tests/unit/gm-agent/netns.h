@@ -135,7 +135,7 @@ static UNUSED struct datapath *open_member(struct net *net, enum node node)
     return dp;
 }
 
-static UNUSED struct net *net_open(void)
+static UNUSED struct net *net_open_with(bool offload)
 {
     struct net *net = calloc(1, sizeof(*net));
     assert_non_null(net);
@@ -167,6 +167,7 @@ static UNUSED struct net *net_open(void)
     strcpy(net->config.lan[0], "lan0");
     net->config.lan_count = 1;
     strcpy(net->config.tun, "gdoi0");
+    net->config.offload = offload;
     net->teks[0] = make_tek(0x1001, ESP_AES_CBC);
     net->teks[1] = make_tek(0x1002, ESP_AES_GCM_16);
     assert_ok(prefix_parse(&net->selectors[0].src, "192.168.0.0/16"));
@@ -177,6 +178,11 @@ static UNUSED struct net *net_open(void)
     apply(net, net->gm1, 1, &net->teks[0]);
     apply(net, net->gm2, 2, &net->teks[0]);
     return net;
+}
+
+static UNUSED struct net *net_open(void)
+{
+    return net_open_with(true);
 }
 
 static UNUSED void net_close(struct net *net)
