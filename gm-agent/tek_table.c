@@ -93,13 +93,25 @@ static void keep_others(struct tek_table *table, uint32_t spi, uint64_t switch_m
     }
 }
 
+/* Who would still wait when this one takes over is overtaken: its turn would bring an older key back. */
+static void overtake(struct tek_table *table, uint32_t spi, uint64_t from_ms)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        struct tek_entry *entry = &table->entries[i];
+        if (entry->tek.spi != spi && entry->send_from_ms > from_ms)
+            entry->receive_only = true;
+    }
+}
+
 void tek_table_rekey(struct tek_table *table, const struct group_policy *policy, uint64_t now_ms)
 {
     tek_table_advance(table, now_ms);
     for (size_t i = 0; i < policy->tek_count; i++) {
         uint64_t from = now_ms + activation_ms(policy);
-        if (put(table, &policy->teks[i], from, now_ms))
-            keep_others(table, policy->teks[i].spi, from, deactivation_ms(policy));
+        if (!put(table, &policy->teks[i], from, now_ms))
+            continue;
+        overtake(table, policy->teks[i].spi, from);
+        keep_others(table, policy->teks[i].spi, from, deactivation_ms(policy));
     }
     tek_table_advance(table, now_ms);
 }

@@ -23,7 +23,8 @@ struct tek_entry {
     uint64_t expires_ms;    /* end of its lifetime: never sent on behind it */
     uint64_t keep_until_ms; /* received on until then */
     uint64_t send_from_ms;
-    bool receive_only; /* the latest registration did not list it any more */
+    bool
+        receive_only; /* the latest registration did not list it any more, or a newer one takes over sooner */
 };
 
 struct tek_table {
@@ -36,7 +37,7 @@ struct tek_table {
 /* A registration's keys: the longest-lived one is new to others too, so it waits for ATD while the next one
  * sends; a single one sends at once. Keys that are not listed stay for receiving. */
 void tek_table_register(struct tek_table *table, const struct group_policy *policy, uint64_t now_ms);
-/* A rekey's keys: each new one waits for ATD. */
+/* A rekey's keys: each new one waits for ATD. Keys that would wait for longer are not sent on any more. */
 void tek_table_rekey(struct tek_table *table, const struct group_policy *policy, uint64_t now_ms);
 void tek_table_delete(struct tek_table *table, uint32_t spi);
 void tek_table_clear(struct tek_table *table); /* wipes all */

@@ -94,6 +94,26 @@ static void a_rekey_with_a_shorter_life_still_takes_over(void **state)
     assert_int_equal(out_at(&t, 600000), 1); /* the old one lives longer, and is better than none */
 }
 
+/* Behind a split of the key servers a long delay is followed by a short one. */
+static void an_older_key_that_waits_for_longer_never_comes_back(void **state)
+{
+    (void)state;
+    struct tek_table t = {0};
+    struct group_policy p = policy(5, 10), late = policy(100, 100), soon = policy(5, 10);
+    add(&p, 1, 1000);
+    tek_table_register(&t, &p, 0);
+    add(&late, 2, 1500);
+    tek_table_rekey(&t, &late, 1000);
+    add(&soon, 3, 1200);
+    tek_table_rekey(&t, &soon, 50000);
+    assert_int_equal(out_at(&t, 54999), 1);
+    assert_int_equal(out_at(&t, 55000), 3);
+    assert_int_equal(out_at(&t, 101000), 3);
+    assert_int_equal(out_at(&t, 1200000), 3);
+    assert_true(has(&t, 2));
+    tek_table_clear(&t);
+}
+
 static void a_key_told_again_keeps_its_times_but_takes_the_new_life(void **state)
 {
     (void)state;
@@ -218,6 +238,7 @@ int main(void)
         cmocka_unit_test(defaults_stand_in_for_a_policy_without_delays),
         cmocka_unit_test(zero_delays_mean_at_once),
         cmocka_unit_test(a_rekey_with_a_shorter_life_still_takes_over),
+        cmocka_unit_test(an_older_key_that_waits_for_longer_never_comes_back),
         cmocka_unit_test(a_key_told_again_keeps_its_times_but_takes_the_new_life),
         cmocka_unit_test(one_spi_with_another_key_is_another_key),
         cmocka_unit_test(a_registration_keeps_what_it_does_not_list_for_receiving_only),
