@@ -73,7 +73,7 @@ void raft_node_free(struct raft_node *node);
 err_t raft_node_bootstrap(const uint64_t *voters, size_t count, uint8_t **out, size_t *out_len) MUST_USE;
 
 /* What was found on disk, entry after entry (copied); then start. The reader of a log calls load for each
- * entry, reset and truncate as written. E_CORRUPT: a gap. */
+ * entry, reset and truncate as written. An entry below the first one replaces all. E_CORRUPT: a gap. */
 err_t raft_node_load(struct raft_node *node, uint64_t index, const struct raft_node_entry *entry) MUST_USE;
 err_t raft_node_load_reset(struct raft_node *node, uint64_t next_index) MUST_USE;
 err_t raft_node_load_truncate(struct raft_node *node, uint64_t index) MUST_USE;

@@ -5,8 +5,14 @@
 
 err_t raft_node_load(struct raft_node *node, uint64_t index, const struct raft_node_entry *entry)
 {
-    bool sane = entry->term > 0 && entry->kind >= ENTRY_COMMAND && entry->kind <= ENTRY_CHANGE;
-    return sane && !node->started ? entry_log_put(&node->log, index, entry) : E_CORRUPT;
+    bool sane = index > 0 && entry->term > 0 && entry->kind >= ENTRY_COMMAND && entry->kind <= ENTRY_CHANGE;
+    if (!sane || node->started)
+        return E_CORRUPT;
+    /* A new leader's log began in a segment that has been pruned since: with it all that was read so far was
+     * replaced. That nothing is missing below, the snapshot shows at the start. */
+    if (index < node->log.first)
+        entry_log_reset(&node->log, index);
+    return entry_log_put(&node->log, index, entry);
 }
 
 err_t raft_node_load_reset(struct raft_node *node, uint64_t next_index)
