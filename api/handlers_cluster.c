@@ -22,19 +22,25 @@ static json_t *node_json(const struct api_node *n)
                      (json_int_t)n->applied_index);
 }
 
+/* A hash that was taken at no index yet is none. */
+static json_t *hash_json(const uint8_t hash[32], uint64_t index)
+{
+    char text[65];
+    return index != 0 ? json_string(hex_text(text, hash, 32)) : json_null();
+}
+
 /* Takes nodes over. */
 static json_t *cluster_json(const struct api_cluster *c, json_t *nodes)
 {
-    char state[65], mark[65];
-    json_t *marked = json_pack("{s:s, s:I, s:b, s:I}", "hash", hex_text(mark, c->mark_hash, 32), "index",
-                               (json_int_t)c->mark_index, "diverged", (int)c->diverged, "differences",
-                               (json_int_t)c->divergences);
-    return json_pack("{s:o, s:I, s:I, s:I, s:s, s:I, s:o, s:b, s:I, s:o}", "cluster_id",
+    json_t *marked = json_pack("{s:o, s:I, s:b, s:I}", "hash", hash_json(c->mark_hash, c->mark_index),
+                               "index", (json_int_t)c->mark_index, "diverged", (int)c->diverged,
+                               "differences", (json_int_t)c->divergences);
+    return json_pack("{s:o, s:I, s:I, s:I, s:o, s:I, s:o, s:b, s:I, s:o, s:o}", "cluster_id",
                      view_hex(c->cluster_id, CLUSTER_ID_LEN, ""), "coop_epoch", (json_int_t)c->coop_epoch,
                      "term", (json_int_t)c->term, "voters", (json_int_t)c->voters, "state_hash",
-                     hex_text(state, c->state_hash, 32), "hash_index", (json_int_t)c->hash_index, "mark",
+                     hash_json(c->state_hash, c->hash_index), "hash_index", (json_int_t)c->hash_index, "mark",
                      marked, "disk_slow", (int)c->disk_slow, "join_refused", (json_int_t)c->join_refused,
-                     "nodes", nodes);
+                     "minority", view_minority(c->minority_ms), "nodes", nodes);
 }
 
 /* The cluster now, and what 'one' says of each of its nodes. NULL: it was refused. */

@@ -20,13 +20,13 @@ static json_t *raft_json(const struct api_health *health)
 
 static json_t *health_json(const struct api_health *health)
 {
-    return json_pack("{s:b, s:b, s:o, s:o, s:o, s:s, s:o, s:o, s:I, s:b, s:b}", "live", health->live, "ready",
+    return json_pack("{s:b, s:b, s:o, s:o, s:o, s:s, s:o, s:o, s:I, s:b, s:b, s:o}", "live", health->live, "ready",
                      health->ready, "reason", view_text(health->reason), "node_id",
                      view_hex(health->node_id, NODE_ID_LEN, ""), "listen",
                      health->listen.addr.family != 0 ? view_endpoint(&health->listen) : json_null(),
                      "version", QUORATE_VERSION, "started", view_time(health->started_ms), "raft",
                      raft_json(health), "coop_epoch", (json_int_t)health->coop_epoch, "primary",
-                     health->primary, "witness", health->witness);
+                     health->primary, "witness", health->witness, "minority", view_minority(health->minority_ms));
 }
 
 static void reply_health(struct call *call, struct reply *reply, bool for_ready)

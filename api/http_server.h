@@ -34,6 +34,7 @@ struct api_health {
     bool witness;    /* votes and stores, serves no members */
     struct endpoint listen; /* UDP 848; family 0: none, a witness or one that does not know its role yet */
     uint64_t started_ms;    /* wall clock */
+    uint64_t minority_ms;   /* no quorum, committed keys are served until then (cluster time); 0: not so */
 };
 
 /* The cluster as this server sees it. */
@@ -46,7 +47,7 @@ struct api_node {
 struct api_cluster {
     uint8_t cluster_id[CLUSTER_ID_LEN];
     uint8_t state_hash[32]; /* of all rows, at hash_index */
-    uint64_t hash_index;
+    uint64_t hash_index;    /* 0: not taken yet */
     uint32_t coop_epoch;
     uint64_t term;
     uint32_t voters;
@@ -56,6 +57,7 @@ struct api_cluster {
     uint64_t divergences;
     bool disk_slow;
     uint64_t join_refused;
+    uint64_t minority_ms; /* as in api_health */
     size_t node_count;
     struct api_node nodes[KS_NODE_MAX];
 };

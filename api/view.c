@@ -27,6 +27,11 @@ json_t *view_time(uint64_t ms)
     return ms == 0 ? json_null() : json_string(time_text(ms, text));
 }
 
+json_t *view_minority(uint64_t until_ms)
+{
+    return until_ms == 0 ? json_null() : json_pack("{s:o}", "until", view_time(until_ms));
+}
+
 json_t *view_text(const char *text)
 {
     char plain[EVENT_LINE_MAX];

@@ -12,6 +12,8 @@ enum { TIME_TEXT_MAX = 32, HEX_ID_TEXT_MAX = 2 * KEK_SPI_LEN + 3 };
 /* "2026-11-24T14:05:00.123Z" (RFC 3339) of milliseconds since 1970; returns out. */
 const char *time_text(uint64_t ms, char out[TIME_TEXT_MAX]);
 json_t *view_time(uint64_t ms); /* null for 0: it has not happened */
+/* Service without a quorum: null, or until when. */
+json_t *view_minority(uint64_t until_ms);
 /* Text that may be anything: if it is not plain (request.h), what is not ASCII becomes '?'. */
 json_t *view_text(const char *text);
 json_t *view_hex(const uint8_t *data, size_t len, const char *prefix); /* len of at most KEK_SPI_LEN octets */

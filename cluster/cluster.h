@@ -87,8 +87,11 @@ bool cluster_role(const struct cluster *cluster, enum node_role *out);
 bool cluster_ready(const struct cluster *cluster);
 /* Is this node the primary of the committed epoch, and the leader's word for it is fresh? Only then may it push (I4). */
 bool cluster_is_primary(const struct cluster *cluster);
-/* What this server reaches of the cluster: CONTACT_MINORITY once it was ready and hears no leader any more. */
+/* What this server reaches of the cluster: CONTACT_MINORITY when it hears no leader and holds committed state: it was ready before,
+ * or it was restarted and has the state that it stopped with, whose age its clock can tell. */
 enum ks_contact cluster_contact(const struct cluster *cluster);
+/* Why this server, not ready since its start, has no such state; static text. NULL: it has, or was ready, or has no peers. */
+const char *cluster_alone(const struct cluster *cluster);
 /* Cluster time now, milliseconds (cluster_clock.h), never below the newest committed time. */
 uint64_t cluster_now_ms(const struct cluster *cluster);
 

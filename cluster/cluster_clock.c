@@ -88,15 +88,19 @@ void cluster_clock_lead(struct cluster_clock *clock, uint64_t mono_ms)
     clock->leader = 0;
 }
 
+bool clock_mark_is_near(const struct clock_mark *mark, const struct clock_mark *now)
+{
+    return memcmp(mark->boot, now->boot, CLOCK_BOOT_LEN) == 0 && now->mono_ms >= mark->mono_ms;
+}
+
 uint64_t cluster_clock_start(uint64_t committed_ms, const struct clock_mark *mark,
                              const struct clock_mark *now)
 {
     static const uint64_t away_max_ms = (uint64_t)CLOCK_AWAY_MAX_DAYS * 86400 * 1000;
     uint64_t start_ms = now->wall_ms;
     if (mark != NULL) {
-        bool same_boot = memcmp(mark->boot, now->boot, CLOCK_BOOT_LEN) == 0 && now->mono_ms >= mark->mono_ms;
         uint64_t away_ms = now->wall_ms > mark->wall_ms ? now->wall_ms - mark->wall_ms : 0;
-        if (same_boot)
+        if (clock_mark_is_near(mark, now))
             away_ms = now->mono_ms - mark->mono_ms;
         start_ms = mark->cluster_ms + (away_ms < away_max_ms ? away_ms : 0);
     }

@@ -52,6 +52,8 @@ void cluster_clock_hear(struct cluster_clock *clock, uint64_t leader, uint64_t l
 /* This server leads: its clock is the cluster's from here on. */
 void cluster_clock_lead(struct cluster_clock *clock, uint64_t mono_ms);
 
+/* Is the mark of this boot, so that the monotonic clock says how long ago it was? */
+bool clock_mark_is_near(const struct clock_mark *mark, const struct clock_mark *now);
 /* Cluster time at a start: now says this machine's clocks (cluster_ms is not used); mark is the one on disk,
  * NULL: none. Never below committed_ms. Without a mark the wall clock's time. */
 uint64_t cluster_clock_start(uint64_t committed_ms, const struct clock_mark *mark,

@@ -141,6 +141,8 @@ struct cluster {
     bool started;
     bool ready;
     bool was_ready; /* ever since the start */
+    bool rebuilt;   /* the store was made anew at the start: the state may be older than what was applied before */
+    bool same_boot; /* as the clock's mark: the clock goes on exactly where it was */
     bool dead;      /* after on_fatal */
     bool stopping;
     bool housekeeping; /* CLUSTER_INIT or ELECT of our own is on its way */

@@ -208,6 +208,7 @@ static err_t fill_store(struct cluster *c, struct bytes stream)
         if (err == E_OK)
             err = cluster_load_state(c);
     }
+    c->rebuilt = rebuilt;
     if (err == E_OK && rebuilt && raft_node_last(c->node) > 1)
         event(STORE_REBUILT, "it was of another boot, of another log or damaged");
     return err;

@@ -49,6 +49,8 @@ void cluster_time_open(struct cluster *c)
     bool marked = err == E_OK && c->time_mark.cluster_ms != 0;
     if (!marked)
         c->time_mark = (struct clock_mark){0};
+    static const uint8_t unknown[CLOCK_BOOT_LEN];
+    c->same_boot = marked && memcmp(c->boot, unknown, CLOCK_BOOT_LEN) != 0 && clock_mark_is_near(&c->time_mark, &now);
     uint64_t start_ms = cluster_clock_start(c->state.cluster.time_ms, marked ? &c->time_mark : NULL, &now);
     cluster_clock_open(&c->clock, start_ms, now.mono_ms);
 }

@@ -42,12 +42,32 @@ bool cluster_is_primary(const struct cluster *c)
            memcmp(c->state.cluster.primary_id, c->node_id, NODE_ID_LEN) == 0;
 }
 
+const char *cluster_alone(const struct cluster *c)
+{
+    if (c->was_ready || !cluster_has_peers(c))
+        return NULL;
+    if (!c->have_key || !c->state.initialised || ks_state_node(&c->state, c->node_id) == NULL)
+        return "no quorum since the start, and no committed state of an earlier life";
+    if (c->rebuilt)
+        return "no quorum since the start, and the committed state is not sure: the store was made anew";
+    if (!c->same_boot)
+        return "no quorum since the start, and how old the committed state is is not sure: another boot";
+    return NULL;
+}
+
+/* Is there a state to serve from without a quorum: the one that was current a moment ago, or the one that a
+ * restart of the process found as it had left it? Not the odd one's (cluster_mark.c). */
+static bool knows_state(const struct cluster *c)
+{
+    return c->have_key && !c->diverged && (c->was_ready || (cluster_has_peers(c) && cluster_alone(c) == NULL));
+}
+
 enum ks_contact cluster_contact(const struct cluster *c)
 {
-    if (c->dead || c->stopping || !c->was_ready)
+    if (c->dead || c->stopping)
         return CONTACT_NONE;
     if (!c->ready || !cluster_in_contact(c))
-        return c->have_key ? CONTACT_MINORITY : CONTACT_NONE;
+        return knows_state(c) ? CONTACT_MINORITY : CONTACT_NONE;
     for (size_t i = 0; i < c->peer_count; i++) {
         const struct node_record *node = ks_state_node(&c->state, c->peers[i].id);
         if (node != NULL && node->role != NODE_WITNESS && !cluster_peer_fresh(c, &c->peers[i]))

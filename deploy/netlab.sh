@@ -200,7 +200,7 @@ netlab_voters() { [ "$(netlab_api "$1" /v1/cluster | jq .voters)" = "$2" ]; }
 netlab_same() {
     local n hash first=''
     for n in "$@"; do
-        hash=$(netlab_api "$n" /v1/cluster | jq -r '"\(.state_hash) \(.hash_index)"') || return 1
+        hash=$(netlab_api "$n" /v1/cluster | jq -re 'select(.state_hash) | "\(.state_hash) \(.hash_index)"') || return 1
         [ -z "$first" ] || [ "$hash" = "$first" ] || return 1
         first=$hash
     done

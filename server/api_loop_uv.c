@@ -178,20 +178,40 @@ static void degraded_text(const struct server *server, char out[API_REASON_MAX])
         snprintf(out, API_REASON_MAX, "degraded: rekey engine: %s", fault);
 }
 
-/* The same. */
-static bool minority_text(const struct server *server, char out[API_REASON_MAX])
+/* The same. until_ms 0: it is not so. */
+static bool minority_text(uint64_t until_ms, char out[API_REASON_MAX])
 {
-    uint64_t until_ms;
     char when[32] = "";
     struct tm tm;
     out[0] = '\0';
-    if (!core_minority_until(server->core, &until_ms))
+    if (until_ms == 0)
         return false;
     time_t seconds = (time_t)(until_ms / 1000);
     if (gmtime_r(&seconds, &tm) != NULL && strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
         when[0] = '\0';
     snprintf(out, API_REASON_MAX, "minority: serving committed keys until %s", when);
     return true;
+}
+
+static uint64_t minority_ms(const struct server *server)
+{
+    uint64_t until_ms;
+    return core_minority_until(server->core, &until_ms) ? until_ms : 0;
+}
+
+/* Why members are not served; NULL: they are. */
+static const char *why_not(struct server *server, bool degraded)
+{
+    const char *why = core_not_serving(server->core);
+    if (why == NULL || degraded || core_in_minority(server->core) || cluster_ready(server->cluster))
+        return why;
+    const char *alone = cluster_alone(server->cluster);
+    if (alone == NULL || clock_mono_ms(&clock_system) < server->started_ms + ALONE_AFTER_MS)
+        return server->not_ready;
+    if (!server->alone_told && !server_is_witness(server))
+        event(KS_ALONE, alone);
+    server->alone_told = true;
+    return alone;
 }
 
 void server_health_update(struct server *server)
@@ -204,11 +224,12 @@ void server_health_update(struct server *server)
     char minority[API_REASON_MAX];
     if (server->udp != NULL)
         health.listen = udp_endpoint(server->udp);
-    bool degraded = minority_text(server, minority);
+    health.minority_ms = minority_ms(server);
+    bool degraded = minority_text(health.minority_ms, minority);
     degraded_text(server, minority);
-    const char *why = health.witness ? NULL : core_not_serving(server->core);
-    if (!degraded && !cluster_ready(server->cluster))
-        why = server->not_ready;
+    const char *why = why_not(server, degraded);
+    if (health.witness)
+        why = cluster_ready(server->cluster) ? NULL : server->not_ready;
     health.ready = why == NULL;
     cluster_status(server->cluster, &status);
     if (health.witness)
@@ -253,6 +274,7 @@ void server_peers_update(struct server *server)
     next.divergences = status.divergences;
     next.disk_slow = status.disk_slow;
     next.join_refused = status.join_refused;
+    next.minority_ms = minority_ms(server);
     bool looked_at = atomic_load(&server->peers_read_ms) + HASH_LOOK_MS > clock_mono_ms(&clock_system);
     if (looked_at && next.hash_index != status.applied_index && ks_state_hash(state, next.state_hash) == E_OK)
         next.hash_index = status.applied_index;

@@ -230,6 +230,8 @@ const char *core_not_serving(const struct core *core)
         return core->watch.fault; /* nobody gets through phase 1 */
     if (core_minority_until(core, &until_ms))
         return NULL;
+    if (core->minority.serving)
+        return "no quorum, and the time to serve committed keys without one is over";
     if (!core->ready || !state->initialised)
         return "the cluster is not ready";
     if (!core_serves(core))

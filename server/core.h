@@ -77,6 +77,8 @@ const char *core_not_serving(const struct core *core);
 const char *core_engine_fault(const struct core *core);
 /* Without a quorum, serving committed keys only: until when at most (cluster time). False: not so. */
 bool core_minority_until(const struct core *core, uint64_t *until_ms);
+/* The same, also when that time is over. */
+bool core_in_minority(const struct core *core);
 /* Datagrams that the socket could not take, since the last call. */
 void core_lost(struct core *core, uint64_t count);
 const struct metrics *core_metrics(const struct core *core);

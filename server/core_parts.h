@@ -68,7 +68,10 @@ struct served;
 /* How this server stands to the quorum. */
 struct minority {
     enum ks_contact contact;
-    uint64_t lost_ms;  /* when the quorum was lost; 0: it is there */
+    bool was_ready;    /* since the start */
+    bool lost;         /* the quorum */
+    uint64_t since_ms; /* of that: when it was seen */
+    uint64_t lost_ms;  /* when the state was known to be current last: after a restart that is before it; modulo 2^64 */
     bool serving;      /* committed keys, without a quorum */
     uint64_t split_ms; /* when not all servers were reached, last; 0: never */
     struct served *first;

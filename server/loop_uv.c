@@ -335,6 +335,7 @@ err_t server_open(struct server **out, const struct server_options *options)
     server->options = *options;
     server->config = options->config;
     server->not_ready = "starting";
+    server->started_ms = clock_mono_ms(&clock_system);
     server->started_wall_ms = clock_wall_ms(&clock_system);
     pthread_mutex_init(&server->health_lock, NULL);
     crypto_pool_threads();

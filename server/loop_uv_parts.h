@@ -16,6 +16,7 @@
 enum {
     SERVER_SIGNALS = 3,
     HASH_LOOK_MS = 10000, /* the state's hash is kept up for that long after somebody looked at it */
+    ALONE_AFTER_MS = 3000, /* without a quorum since the start for so long: why nobody is served is told */
     LIVE_MS = 5000,       /* the loop counts as alive for that long after a turn */
 };
 
@@ -47,6 +48,8 @@ struct server {
     err_t result;
     const char *not_ready; /* static text, empty when ready */
     uint64_t started_wall_ms;
+    uint64_t started_ms; /* monotonic */
+    bool alone_told;
     uint64_t watchdog_ms; /* 0: the service manager wants none */
     pthread_mutex_t health_lock;
     struct api_health health;            /* under the lock */

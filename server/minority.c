@@ -2,6 +2,10 @@
  * from committed keys, for a bounded time: it makes no key, gives no number, changes nothing. Whom it served
  * is kept, and proposed once the quorum is back.
  *
+ * The time counts from when the state was known to be current: while this process had the quorum, to its loss. A
+ * process that was started without one has the state that the one before it left (cluster_contact sees to that),
+ * and counts from the newest committed time in it. So no number of restarts makes the time longer.
+ *
  * What that costs: who was removed or refused by the majority meanwhile is served here until the split is
  * over or the time is up. */
 #include <stdlib.h>
@@ -29,31 +33,55 @@ static uint64_t limit_ms(const struct core *core, const struct ks_group *group)
     return limit_s * 1000;
 }
 
+/* What is left of the group's time. Wraps with lost_ms, so an age beyond the clock's own start is fine. */
+static uint64_t left_ms(const struct core *core, const struct ks_group *group, uint64_t now_ms)
+{
+    uint64_t gone_ms = now_ms - core->minority.lost_ms, limit = limit_ms(core, group);
+    return gone_ms < limit ? limit - gone_ms : 0;
+}
+
 static void tell_begin(const struct core *core)
 {
     const struct ks_state *state = core_state(core);
-    for (size_t i = 0; i < state->group_count; i++)
-        event(KS_MINORITY, state->groups[i]->record.config.name,
-              (unsigned)(limit_ms(core, state->groups[i]) / 1000));
+    for (size_t i = 0; i < state->group_count; i++) {
+        const char *name = state->groups[i]->record.config.name;
+        uint64_t left = left_ms(core, state->groups[i], core->now_ms);
+        if (left > 0)
+            event(KS_MINORITY, name, (unsigned)(left / 1000));
+        else
+            event(KS_MINORITY_OLD, name, (unsigned)((core->now_ms - core->minority.lost_ms) / 1000));
+    }
+}
+
+static void lose(struct core *core)
+{
+    struct minority *m = &core->minority;
+    m->lost = true;
+    m->since_ms = m->lost_ms = core->now_ms;
+    if (m->was_ready)
+        return;
+    uint64_t now_ms = core_cluster_now(core), current_ms = core_state(core)->cluster.time_ms;
+    m->lost_ms -= now_ms > current_ms ? now_ms - current_ms : 0;
 }
 
 void minority_look(struct core *core)
 {
     struct minority *m = &core->minority;
     m->contact = contact_now(core);
-    if (m->contact == CONTACT_SPLIT || m->contact == CONTACT_MINORITY)
+    m->was_ready = m->was_ready || core->ready;
+    /* The first moments of a process are no split. */
+    if (m->contact == CONTACT_SPLIT || (m->contact == CONTACT_MINORITY && (m->was_ready || m->serving)))
         m->split_ms = core->now_ms;
     if (m->contact != CONTACT_MINORITY) {
         if (m->serving)
             event(KS_MINORITY_OVER, (unsigned)m->kept);
-        m->serving = false;
-        m->lost_ms = 0;
+        m->serving = m->lost = false;
         return;
     }
-    if (m->lost_ms == 0)
-        m->lost_ms = core->now_ms;
+    if (!m->lost)
+        lose(core);
     /* An election takes a moment, too: that is no split. */
-    if (m->serving || core->now_ms < m->lost_ms + MINORITY_AFTER_MS || core->config->minority_serve_s == 0)
+    if (m->serving || core->now_ms < m->since_ms + MINORITY_AFTER_MS || core->config->minority_serve_s == 0)
         return;
     m->serving = true;
     tell_begin(core);
@@ -63,8 +91,7 @@ enum ks_contact minority_contact(const struct core *core, const struct ks_group 
 {
     const struct minority *m = &core->minority;
     if (m->contact == CONTACT_MINORITY)
-        return m->serving && core->now_ms < m->lost_ms + limit_ms(core, group) ? CONTACT_MINORITY
-                                                                               : CONTACT_NONE;
+        return m->serving && left_ms(core, group, core->now_ms) > 0 ? CONTACT_MINORITY : CONTACT_NONE;
     /* After a split some members come for their keys by themselves once more, as pushes do not reach all of
      * them. */
     uint64_t after_ms = (uint64_t)group->record.config.tek_lifetime_s * 1000;
@@ -76,17 +103,19 @@ enum ks_contact minority_contact(const struct core *core, const struct ks_group 
 bool core_minority_until(const struct core *core, uint64_t *until_ms)
 {
     const struct ks_state *state = core_state(core);
-    uint64_t last_ms = 0;
-    for (size_t i = 0; i < state->group_count; i++) {
-        uint64_t end_ms = core->minority.lost_ms + limit_ms(core, state->groups[i]);
-        if (end_ms > last_ms)
-            last_ms = end_ms;
+    uint64_t now_ms = clock_mono_ms(core->clock), most_ms = 0;
+    for (size_t i = 0; i < state->group_count && core->minority.serving; i++) {
+        uint64_t left = left_ms(core, state->groups[i], now_ms);
+        if (left > most_ms)
+            most_ms = left;
     }
-    uint64_t now_ms = clock_mono_ms(core->clock);
-    if (!core->minority.serving || last_ms <= now_ms)
-        return false;
-    *until_ms = core_cluster_now(core) + (last_ms - now_ms);
-    return true;
+    *until_ms = core_cluster_now(core) + most_ms;
+    return most_ms > 0;
+}
+
+bool core_in_minority(const struct core *core)
+{
+    return core->minority.serving;
 }
 
 static bool same_member(const struct cmd_member_served *a, const struct cmd_member_served *b)

@@ -18,15 +18,23 @@ void render_cluster(FILE *out, const json_t *cluster)
     fprintf(out, "Epoch      : %lld\n", (long long)number_at(cluster, "coop_epoch"));
     fprintf(out, "Raft term  : %lld\n", (long long)number_at(cluster, "term"));
     fprintf(out, "Voters     : %lld\n", (long long)number_at(cluster, "voters"));
-    if (number_at(cluster, "mark.index") != 0)
+    if (is_there(cluster, "minority"))
+        fprintf(out, "Minority   : no quorum, serving committed keys until %s\n",
+                text_at(cluster, "minority.until"));
+    if (number_at(cluster, "mark.index") == 0)
+        fprintf(out, "Compared   : not compared yet\n");
+    else
         fprintf(out, "Compared   : %s at index %lld, differences seen: %lld%s\n",
                 text_at(cluster, "mark.hash"), (long long)number_at(cluster, "mark.index"),
                 (long long)number_at(cluster, "mark.differences"),
                 true_at(cluster, "mark.diverged") ? "; THIS SERVER DIFFERS FROM THE OTHERS" : "");
     if (true_at(cluster, "disk_slow"))
         fprintf(out, "Disk       : does not answer in time\n");
-    fprintf(out, "State hash : %s at index %lld\n\n", text_at(cluster, "state_hash"),
-            (long long)number_at(cluster, "hash_index"));
+    if (number_at(cluster, "hash_index") == 0)
+        fprintf(out, "State hash : not taken yet, look again in a second\n\n");
+    else
+        fprintf(out, "State hash : %s at index %lld\n\n", text_at(cluster, "state_hash"),
+                (long long)number_at(cluster, "hash_index"));
     fprintf(out, "%-34s %-18s %-8s %4s %-10s %-7s %-6s %10s\n", "Node", "Address", "Role", "Prio", "COOP",
             "Leader", "Link", "Applied");
     json_array_foreach(value_at(cluster, "nodes"), i, n)

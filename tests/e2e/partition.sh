@@ -19,6 +19,8 @@ kek_at() { netlab_api "$1" /v1/groups/G1/policy | jq -r .kek.spi; }
 members_at() { netlab_api "$1" /v1/groups/G1/members | jq -e ".members | length == $2"; }
 seq_beyond() { [ "$(group_at "$1" seq)" -gt "$2" ]; }
 says_minority() { netlab_in ks1 curl -sS http://127.0.0.1:8480/readyz | jq -e '.ready and (.reason | startswith("minority: serving committed keys until"))'; }
+says_nothing() { netlab_in ks1 curl -sS http://127.0.0.1:8480/readyz | jq -e '.ready and .minority == null and .reason == ""'; }
+status_says_until() { netlab_ksctl 1 cluster status | grep -q '^Minority   : no quorum, serving committed keys until 20'; }
 primaries_are() { [ "$(for n in 1 2 3; do netlab_is_primary "$n" > /dev/null 2>&1 && echo -n "$n"; done)" = "$1" ]; }
 # Between two networks, both ways, nothing is forwarded any more (add), or it is again (del).
 cut_between() { ip -n "$(netlab_ns wan)" rule "$1" from "$2.0/24" to "$3.0/24" blackhole && ip -n "$(netlab_ns wan)" rule "$1" from "$3.0/24" to "$2.0/24" blackhole; }
@@ -65,6 +67,7 @@ start=$SECONDS
 ping_begin split
 check "the majority elects" netlab_wait 15 netlab_is_primary 2
 check "the one that is alone says that it serves committed keys only" netlab_wait 15 says_minority
+check "in ksctl cluster status as well" netlab_wait 5 status_says_until
 check "and is no primary for pushes" bash -c "! ip netns exec $(netlab_ns ks1) $NETLAB_BIN/ksctl rekey G1 2>/dev/null"
 check "the majority rekeys" netlab_wait 60 seq_beyond 2 "$seq"
 check "and again" netlab_wait 60 seq_beyond 2 $((seq + 1))
@@ -76,11 +79,28 @@ check "and sent no rekey" [ "$(e2e_log_count ksd1 KS_SEND_UNICAST_REKEY)" = "$re
 echo "# the majority made $(($(group_at 2 seq) - seq)) rekeys in $((SECONDS - start)) s"
 check "members on both sides lost hardly a packet in two TEK lifetimes" few_lost split 5
 
+# its process dies, and the next one begins without the others
+until_at() { netlab_in ks1 curl -sS http://127.0.0.1:8480/readyz | jq -r '.reason | sub("minority: serving committed keys until "; "") | fromdate'; }
+until_before=$(until_at)
+served=$(e2e_log_count ksd1 KS_MINORITY_SERVED)
+netlab_stop ksd1 KILL
+netlab_start ksd1 ks1 "$NETLAB_BIN/ksd" -c "$NETLAB_DIR/ksd1.conf"
+check "started again alone, it says that it serves committed keys" netlab_wait 15 says_minority
+check "and not for longer than before" [ "$(until_at)" -le "$((until_before + 1))" ]
+registered=$(e2e_log_count gm1 GM_REGS_COMPL)
+netlab_stop gm1
+netlab_start gm1 gm1 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm1.conf"
+check "a member that starts anew gets them" netlab_wait 30 e2e_log_at_least gm1 GM_REGS_COMPL $((registered + 1))
+check "from it, without a quorum" e2e_log_at_least ksd1 KS_MINORITY_SERVED $((served + 1))
+check "and reaches the other side" netlab_wait 15 netlab_in h1 ping -q -c 3 -i 0.05 -W 1 192.168.14.10
+check "it made no key: same sequence number, same TEKs" [ "$(group_at 1 seq) $(teks_at 1)" = "$seq $teks" ]
+
 partition del
 ping_begin healed
 start=$SECONDS
 check "healed: all ready" netlab_wait 20 netlab_api 1 /readyz
-check "healed: the one that was alone does not say minority any more" netlab_wait 15 bash -c "! ip netns exec $(netlab_ns ks1) curl -sS http://127.0.0.1:8480/readyz | grep -q minority"
+check "healed: the one that was alone does not say minority any more" netlab_wait 15 says_nothing
+check "nor in the cluster's status" bash -c "ip netns exec $(netlab_ns ks1) curl -sS http://127.0.0.1:8480/v1/cluster | jq -e '.minority == null'"
 check "healed: one truth" netlab_wait 20 netlab_same 1 2 3
 check "healed: one primary, the one of the majority" netlab_wait 10 primaries_are 2
 check "healed: one KEK" [ "$(kek_at 1) $(kek_at 2)" = "$kek $kek" ]

@@ -199,7 +199,7 @@ class Cluster:
         return None
 
     def hashes(self):
-        return {n: (view["state_hash"], view["hash_index"]) if (view := get(n, "/v1/cluster")) else None
+        return {n: (view["state_hash"], view["hash_index"]) if (view := get(n, "/v1/cluster")) and view["state_hash"] else None
                 for n in self.names()}
 
     def same(self):

@@ -216,6 +216,7 @@ static void tell_cluster(void *context, struct api_cluster *out)
 {
     (void)context;
     *out = (struct api_cluster){.coop_epoch = 3, .term = 5, .voters = 2, .mark_index = 40, .node_count = 2};
+    out->minority_ms = 1700000000000;
     memset(out->mark_hash, 0xab, sizeof(out->mark_hash));
     for (uint8_t i = 0; i < 2; i++) {
         out->nodes[i] = (struct api_node){.node = {.role = NODE_VOTER + i,
@@ -251,6 +252,8 @@ static void the_cluster_is_told(void **state)
     assert_at_number(&a, "coop_epoch", 3);
     assert_at_number(&a, "mark.index", 40);
     assert_at_number(&a, "mark.differences", 0);
+    assert_at_text(&a, "minority.until", "2023-11-14T22:13:20.000Z");
+    assert_at_null(&a, "state_hash"); /* nobody has looked at it so far */
     assert_at_text(&a, "nodes.0.role", "voter");
     assert_at_text(&a, "nodes.1.role", "witness");
     assert_at_number(&a, "nodes.1.priority", 99);

@@ -30,6 +30,7 @@ static void a_witness_is_ready_and_listens_to_nobody(void **state)
     struct answer a = get(f, "/readyz");
     assert_int_equal(a.status, 200);
     assert_at_bool(&a, "witness", true);
+    assert_at_null(&a, "minority");
     assert_true(json_is_null(json_object_get(a.json, "listen")));
     answer_close(&a);
 }

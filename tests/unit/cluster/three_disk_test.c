@@ -166,6 +166,7 @@ static void the_odd_one_serves_nobody_and_is_no_primary(void **state)
     flipped->groups[0]->record.next_sid ^= 0x40;
     until(t, (cluster_status(t->ks[0].cluster, &status), status.diverged));
     assert_false(t->ks[0].ready);
+    assert_int_equal(cluster_contact(t->ks[0].cluster), CONTACT_NONE); /* not as a minority either */
     until(t, cluster_is_primary(t->ks[1].cluster));
     cluster_status(t->ks[1].cluster, &status);
     assert_false(status.diverged);

@@ -25,6 +25,18 @@ static void cut_off(struct rig *rig)
     rig_settle(rig);
 }
 
+/* The process dies while it is cut off, and another one begins so much later. */
+static void restart_cut_off(struct rig *rig, uint64_t later_ms)
+{
+    rig_kill_core(rig);
+    rig->mono_ms += later_ms;
+    rig->contact = CONTACT_MINORITY;
+    rig->primary = false;
+    rig->propose_error = E_STATE;
+    rig_open_core(rig);
+    rig_settle(rig);
+}
+
 static void heal(struct rig *rig)
 {
     rig->contact = CONTACT_WHOLE;
@@ -190,9 +202,102 @@ static void what_cannot_be_committed_after_healing_is_proposed_again(void **stat
     close_all(rig, &m);
 }
 
+static void a_restart_without_a_quorum_goes_on_serving_committed_keys(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_with_runway();
+    struct rig_member m;
+    uint64_t until_ms, current_ms = rig->state.cluster.time_ms;
+    cut_off(rig);
+    rig_pass(rig, 60000);
+    events_mark();
+    restart_cut_off(rig, 1000);
+    assert_non_null(core_not_serving(rig->core)); /* it may just not have heard the others yet */
+    rig_pass(rig, AFTER_MS);
+    assert_null(core_not_serving(rig->core));
+    assert_int_equal(events_since(KS_MINORITY), 1);
+    assert_true(core_minority_until(rig->core, &until_ms));
+    assert_int_equal(until_ms, current_ms + (uint64_t)2 * 7200 * 1000); /* from the newest commit, not from the restart */
+    member_register(rig, &m, 13, 2);
+    assert_int_equal(m.pull.policy.teks[0].spi, rig_g1(rig)->record.teks[0].spi);
+    assert_int_equal(rig->proposal_count, 0);
+    assert_int_equal(rig->applied[CMD_MEMBER_REGISTERED], 0);
+    heal(rig);
+    assert_int_equal(events_since(KS_MINORITY_OVER), 1);
+    assert_int_equal(rig->applied[CMD_MEMBER_SERVED], 1);
+    close_all(rig, &m);
+}
+
+static void no_number_of_restarts_makes_the_time_longer(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_with_runway();
+    struct rig_member m;
+    uint64_t until_ms;
+    rig->config.minority_serve_s = 600;
+    cut_off(rig);
+    for (int i = 0; i < 5; i++) {
+        rig_pass(rig, 100000);
+        restart_cut_off(rig, 1000);
+        rig_pass(rig, AFTER_MS);
+        assert_true(core_minority_until(rig->core, &until_ms));
+    }
+    rig_pass(rig, 100000);
+    assert_false(core_minority_until(rig->core, &until_ms));
+    assert_string_equal(core_not_serving(rig->core),
+                        "no quorum, and the time to serve committed keys without one is over");
+    events_mark();
+    restart_cut_off(rig, 1000);
+    rig_pass(rig, AFTER_MS);
+    assert_int_equal(events_since(KS_MINORITY), 0);
+    assert_int_equal(events_since(KS_MINORITY_OLD), 1);
+    assert_non_null(core_not_serving(rig->core));
+    member_init(rig, &m, 13, 2, RIG_PSK);
+    assert_ok(member_phase1(rig, &m));
+    assert_err(member_pull(rig, &m, 3333), E_TIMEOUT);
+    close_all(rig, &m);
+}
+
+static void a_state_older_than_this_boot_s_clock_is_reckoned_right(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_with_runway();
+    uint64_t until_ms, day_ms = 86400000;
+    rig->config.minority_serve_s = 2 * 86400;
+    cut_off(rig);
+    restart_cut_off(rig, day_ms); /* the monotonic clock of the rig begins at 5,000 s */
+    rig_pass(rig, AFTER_MS);
+    assert_true(core_minority_until(rig->core, &until_ms));
+    assert_true(until_ms <= rig->state.cluster.time_ms + 2 * day_ms);
+    rig_pass(rig, day_ms);
+    assert_false(core_minority_until(rig->core, &until_ms));
+    rig_free(rig);
+}
+
+/* A start is no split: nobody is told to take the next key late because of it. */
+static void a_start_that_finds_the_others_changes_nothing(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_with_runway();
+    struct rig_member m;
+    restart_cut_off(rig, 1000);
+    rig_pass(rig, AFTER_MS / 2);
+    rig->primary = true;
+    heal(rig);
+    rig_pass(rig, to_cluster_ms(rig, ks_runway_start_ms(&rig_g1(rig)->record, 0)) + 1000);
+    member_register(rig, &m, 13, 2);
+    assert_int_equal(m.pull.policy.tek_count, 2);
+    assert_int_equal(m.pull.policy.activation_s, rig_g1(rig)->record.config.activation_s);
+    close_all(rig, &m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_restart_without_a_quorum_goes_on_serving_committed_keys),
+        cmocka_unit_test(no_number_of_restarts_makes_the_time_longer),
+        cmocka_unit_test(a_state_older_than_this_boot_s_clock_is_reckoned_right),
+        cmocka_unit_test(a_start_that_finds_the_others_changes_nothing),
         cmocka_unit_test(a_member_gets_committed_keys_without_a_quorum_and_is_known_after_it),
         cmocka_unit_test(when_a_rekey_is_due_the_next_committed_key_is_told_too),
         cmocka_unit_test(a_primary_that_is_cut_off_makes_no_key_and_sends_no_rekey),
