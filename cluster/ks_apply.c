@@ -168,8 +168,10 @@ err_t ks_apply_group_set(struct ks_apply *a, const struct cmd_group_set *c)
 static void drop_rows(struct ks_apply *a, struct ks_group *group)
 {
     struct ks_member *member;
-    for (size_t at = 0; (member = map_next(&group->members, &at)) != NULL;)
-        ks_drop(a, TABLE_MEMBER, &member->key);
+    for (size_t at = 0; (member = map_next(&group->members, &at)) != NULL;) {
+        struct row_key key = member_row_key(group->record.id, &member->record.identity);
+        ks_drop(a, TABLE_MEMBER, &key);
+    }
     for (uint32_t back = 0; back <= REKEY_HISTORY_MAX && back <= group->record.seq; back++) {
         struct row_key key = rekey_row_key(group->record.id, group->record.seq - back);
         ks_drop(a, TABLE_REKEY, &key);

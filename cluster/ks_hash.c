@@ -19,36 +19,35 @@ static void add(struct chain *chain, struct bytes row)
 
 static int by_key(const void *a, const void *b)
 {
-    /* Both kinds of values begin with their row_key. */
-    const struct row_key *x = *(const struct row_key *const *)a, *y = *(const struct row_key *const *)b;
-    int order = memcmp(x->data, y->data, x->len < y->len ? x->len : y->len);
-    return order != 0 ? order : (int)x->len - (int)y->len;
+    const struct bytes x = ((const struct map_slot *)a)->key, y = ((const struct map_slot *)b)->key;
+    int order = memcmp(x.data, y.data, x.len < y.len ? x.len : y.len);
+    return order != 0 ? order : (x.len > y.len) - (x.len < y.len);
 }
 
-/* The values of a map in the order of their keys; heap. */
-static err_t sorted(const struct map *map, void ***out)
+/* The entries of a map (map.h: a slot with a value) in the order of their keys, and one without a value behind them; heap. */
+static err_t sorted(const struct map *map, struct map_slot **out)
 {
     *out = calloc(map->count + 1, sizeof(**out));
     if (*out == NULL)
         return E_NO_MEMORY;
     size_t count = 0;
-    void *value;
-    for (size_t at = 0; (value = map_next(map, &at)) != NULL;)
-        (*out)[count++] = value;
+    for (size_t i = 0; i < map->cap; i++)
+        if (map->slots[i].value != NULL)
+            (*out)[count++] = map->slots[i];
     qsort(*out, count, sizeof(**out), by_key);
     return E_OK;
 }
 
 static void add_members(struct chain *chain, const struct ks_group *group)
 {
-    void **members;
+    struct map_slot *members;
     chain->err = chain->err == E_OK ? sorted(&group->members, &members) : chain->err;
     if (chain->err != E_OK)
         return;
-    for (size_t i = 0; members[i] != NULL; i++) {
+    for (size_t i = 0; members[i].value != NULL; i++) {
         uint8_t buf[sizeof(struct member_record) + 64];
         struct writer w = writer_over(buf, sizeof(buf));
-        member_record_encode(&w, &((const struct ks_member *)members[i])->record);
+        member_record_encode(&w, &((const struct ks_member *)members[i].value)->record);
         add(chain, writer_bytes(&w));
     }
     free(members);
@@ -69,14 +68,14 @@ static void add_group(struct chain *chain, const struct ks_group *group)
 
 static void add_psks(struct chain *chain, const struct ks_state *state)
 {
-    void **psks;
+    struct map_slot *psks;
     chain->err = chain->err == E_OK ? sorted(&state->psks, &psks) : chain->err;
     if (chain->err != E_OK)
         return;
-    for (size_t i = 0; psks[i] != NULL; i++) {
+    for (size_t i = 0; psks[i].value != NULL; i++) {
         uint8_t buf[sizeof(struct psk_record) + 64];
         struct writer w = writer_over(buf, sizeof(buf));
-        psk_record_encode(&w, &((const struct ks_psk *)psks[i])->record);
+        psk_record_encode(&w, &((const struct ks_psk *)psks[i].value)->record);
         add(chain, writer_bytes(&w));
     }
     free(psks);

@@ -30,6 +30,9 @@ struct ks_group *ks_group_at(struct ks_state *state, uint32_t group_id);
 /* An empty group of the given id, appended to the state. E_FULL, E_NO_MEMORY. */
 err_t ks_group_add(struct ks_state *state, uint32_t group_id, struct ks_group **out) MUST_USE;
 void ks_group_free(struct ks_group *group);
+/* A member of that group and identity, zeroed but for these, not in the group's map yet. NULL: out of memory. */
+struct ks_member *ks_member_new(uint32_t group_id, const struct identity *identity);
+struct bytes ks_member_key(const struct ks_member *member); /* borrows */
 struct bytes row_key_bytes(const struct row_key *key); /* borrows */
 
 /* After a KEK came or a group went: the signing key before is dropped once no KEK is verified with it. */

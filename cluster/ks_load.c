@@ -38,16 +38,16 @@ static bool load_group(void *context, struct bytes key, struct bytes value)
 static bool load_member(void *context, struct bytes key, struct bytes value)
 {
     struct load *l = context;
-    struct ks_member *member = calloc(1, sizeof(*member));
+    struct member_record record;
+    err_t err = member_record_decode(&record, value);
+    struct ks_group *group = err == E_OK ? ks_group_at(l->state, record.group_id) : NULL;
+    if (group == NULL || !key_fits(member_row_key(record.group_id, &record.identity), key))
+        return stop(l, E_CORRUPT);
+    struct ks_member *member = ks_member_new(record.group_id, &record.identity);
     if (member == NULL)
         return stop(l, E_NO_MEMORY);
-    err_t err = member_record_decode(&member->record, value);
-    member->key = member_row_key(member->record.group_id, &member->record.identity);
-    struct ks_group *group = ks_group_at(l->state, member->record.group_id);
-    if (err != E_OK || group == NULL || !key_fits(member->key, key))
-        err = E_CORRUPT;
-    else
-        err = map_insert(&group->members, row_key_bytes(&member->key), member);
+    member->record = record;
+    err = map_insert(&group->members, ks_member_key(member), member);
     if (err == E_OK)
         return true;
     free(member);

@@ -39,15 +39,30 @@ static err_t draw_sids(struct ks_group *group, uint16_t wanted, uint32_t *first)
     return E_OK;
 }
 
+struct ks_member *ks_member_new(uint32_t group_id, const struct identity *identity)
+{
+    struct row_key key = member_row_key(group_id, identity);
+    struct ks_member *member = calloc(1, sizeof(*member) + key.len);
+    if (member == NULL)
+        return NULL;
+    member->record.group_id = group_id;
+    member->record.identity = *identity;
+    member->key_len = key.len;
+    memcpy(member->key, key.data, key.len);
+    return member;
+}
+
+struct bytes ks_member_key(const struct ks_member *member)
+{
+    return (struct bytes){member->key, member->key_len};
+}
+
 static err_t member_add(struct ks_group *group, const struct identity *identity, struct ks_member **out)
 {
-    struct ks_member *member = calloc(1, sizeof(*member));
+    struct ks_member *member = ks_member_new(group->record.id, identity);
     if (member == NULL)
         return E_NO_MEMORY;
-    member->key = member_row_key(group->record.id, identity);
-    member->record.group_id = group->record.id;
-    member->record.identity = *identity;
-    err_t err = map_insert(&group->members, row_key_bytes(&member->key), member);
+    err_t err = map_insert(&group->members, ks_member_key(member), member);
     if (err != E_OK) {
         free(member);
         return err;
@@ -120,7 +135,7 @@ void ks_apply_member_removed(struct ks_apply *a, const struct cmd_member_removed
         a->result->err = E_NOT_FOUND;
         return;
     }
-    ks_drop(a, TABLE_MEMBER, &member->key);
+    ks_drop(a, TABLE_MEMBER, &key);
     if (a->removed != NULL)
         a->removed(a->context, group, member);
     a->result->removed = 1;

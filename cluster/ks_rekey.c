@@ -168,14 +168,15 @@ static void count_members(struct ks_apply *a, struct ks_group *group, struct tal
     for (size_t at = 0; (member = map_next(&group->members, &at)) != NULL;) {
         if (member->record.seq_base >= tally->seq)
             continue;
+        struct row_key key = member_row_key(group->record.id, &member->record.identity);
         bool is_silent = silent_count > 0 &&
-                         bsearch(&member->key, silent, silent_count, sizeof(*silent), compare_keys) != NULL;
+                         bsearch(&key, silent, silent_count, sizeof(*silent), compare_keys) != NULL;
         if (!count_member(tally, &member->record, is_silent)) {
             ks_put_member(a, member);
             continue;
         }
-        map_remove(&group->members, row_key_bytes(&member->key));
-        ks_drop(a, TABLE_MEMBER, &member->key);
+        map_remove(&group->members, row_key_bytes(&key));
+        ks_drop(a, TABLE_MEMBER, &key);
         if (a->removed != NULL)
             a->removed(a->context, group, member);
         a->result->removed++;

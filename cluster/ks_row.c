@@ -48,7 +48,7 @@ void ks_put_member(const struct ks_apply *a, const struct ks_member *member)
     uint8_t buf[sizeof(struct member_record) + 64];
     struct writer w = writer_over(buf, sizeof(buf));
     member_record_encode(&w, &member->record);
-    put(a, TABLE_MEMBER, member->key, &w);
+    put(a, TABLE_MEMBER, member_row_key(member->record.group_id, &member->record.identity), &w);
 }
 
 void ks_put_rekey(const struct ks_apply *a, const struct rekey_record *rekey)

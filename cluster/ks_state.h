@@ -18,8 +18,9 @@ struct ks_group {
 };
 
 struct ks_member {
-    struct row_key key;
     struct member_record record;
+    uint16_t key_len;
+    uint8_t key[]; /* its member_row_key, in the length that it has: most identities are an address */
 };
 
 struct ks_psk {

@@ -2,8 +2,8 @@
  * thread. An SA is known by an id that is never reused: jobs and commits carry it and look it up again.
  *
  * An SA that only waits is small: its keys packed behind each other, about 300 octets in all. What an
- * exchange needs (answers for repeats, pulls going on) is made when a message comes and freed WORK_IDLE_MS
- * after the last one. Packed keys stay in locked memory like any secret, and are wiped when freed. */
+ * exchange needs (answers for repeats) is made when a message comes and freed WORK_IDLE_MS after the last one;
+ * a pull is freed as soon as it is over. Packed keys stay in locked memory like any secret, and are wiped when freed. */
 #ifndef SERVER_IKE_TABLE_H
 #define SERVER_IKE_TABLE_H
 
@@ -42,7 +42,6 @@ struct bytes ike_request_view(const struct ike_request *request);
 void ike_request_close(struct ike_request *request);
 
 struct ike_pull {
-    bool used;
     bool committing; /* message 3 proposed, its fate open; request holds it */
     struct pull_server pull;
     struct pull_server before; /* as it was before message 3: comes back when the commit is lost */
@@ -65,7 +64,7 @@ struct ike_half {
 struct ike_sa;
 struct ike_work {
     struct answer_cache cache;
-    struct ike_pull pulls[PULL_PER_SA_MAX];
+    struct ike_pull *pulls[PULL_PER_SA_MAX]; /* NULL: free; most are over as soon as they have begun */
     uint64_t last_ms;
     bool listed; /* established SAs only */
     struct ike_sa *sa;
@@ -131,6 +130,13 @@ struct ike_sa *ike_table_of_peer(const struct ike_table *table, const struct add
 
 /* A message under sa: move it behind the others, and have its work (made if absent). NULL: out of memory. */
 struct ike_work *ike_table_use(struct ike_table *table, struct ike_sa *sa, uint64_t now_ms);
+/* The pull with that message id, or NULL. */
+struct ike_pull *ike_work_pull(const struct ike_work *work, uint32_t message_id);
+/* Keeps a copy of a new pull. Without a free place that of the one that was quiet longest: one that waits for its commit stays,
+ * unless all do. E_NO_MEMORY: nothing is changed. */
+err_t ike_work_keep(struct ike_work *work, const struct ike_pull *fresh) MUST_USE;
+/* It is over: wiped and freed. */
+void ike_work_end(struct ike_work *work, const struct ike_pull *pull);
 /* Established SA in its full form; the caller closes it. */
 void ike_sa_open(const struct ike_sa *sa, struct isakmp_sa *out);
 bool ike_sa_peer_is(const struct ike_sa *sa, const struct identity *identity);

@@ -96,6 +96,54 @@ void ike_work_list_drop(struct ike_table *table, struct ike_work *work)
     work->listed = false;
 }
 
+static void place_empty(struct ike_pull **place)
+{
+    struct ike_pull *pull = *place;
+    if (pull == NULL)
+        return;
+    ike_request_close(&pull->request);
+    secret_wipe(pull, sizeof(*pull));
+    free(pull);
+    *place = NULL;
+}
+
+struct ike_pull *ike_work_pull(const struct ike_work *work, uint32_t message_id)
+{
+    for (size_t i = 0; i < PULL_PER_SA_MAX; i++)
+        if (work->pulls[i] != NULL && work->pulls[i]->pull.message_id == message_id)
+            return work->pulls[i];
+    return NULL;
+}
+
+static bool goes_before(const struct ike_pull *a, const struct ike_pull *b)
+{
+    if (a == NULL || b == NULL)
+        return a == NULL && b != NULL;
+    return a->committing == b->committing ? a->last_ms < b->last_ms : b->committing;
+}
+
+err_t ike_work_keep(struct ike_work *work, const struct ike_pull *fresh)
+{
+    struct ike_pull **best = &work->pulls[0];
+    struct ike_pull *pull = malloc(sizeof(*pull));
+    if (pull == NULL)
+        return E_NO_MEMORY;
+    *pull = *fresh;
+    for (size_t i = 1; i < PULL_PER_SA_MAX; i++)
+        if (goes_before(work->pulls[i], *best))
+            best = &work->pulls[i];
+    place_empty(best);
+    *best = pull;
+    return E_OK;
+}
+
+void ike_work_end(struct ike_work *work, const struct ike_pull *pull)
+{
+    for (size_t i = 0; i < PULL_PER_SA_MAX; i++)
+        if (work->pulls[i] == pull)
+            place_empty(&work->pulls[i]);
+}
+
 void ike_work_free(struct ike_table *table, struct ike_sa *sa)
 {
     struct ike_work *work = sa->work;
@@ -105,7 +153,7 @@ void ike_work_free(struct ike_table *table, struct ike_sa *sa)
         ike_work_list_drop(table, work);
     answer_cache_close(&work->cache);
     for (size_t i = 0; i < PULL_PER_SA_MAX; i++)
-        ike_request_close(&work->pulls[i].request);
+        place_empty(&work->pulls[i]);
     secret_wipe(work, sizeof(*work));
     free(work);
     sa->work = NULL;

@@ -15,37 +15,6 @@ struct pull_call {
     struct bytes datagram;
 };
 
-static struct ike_pull *pull_find(struct ike_work *work, uint32_t message_id)
-{
-    for (size_t i = 0; i < PULL_PER_SA_MAX; i++)
-        if (work->pulls[i].used && work->pulls[i].pull.message_id == message_id)
-            return &work->pulls[i];
-    return NULL;
-}
-
-static void pull_close(struct ike_pull *pull)
-{
-    ike_request_close(&pull->request);
-    secret_wipe(pull, sizeof(*pull));
-}
-
-/* A free place, or that of the pull that was quiet longest. One that waits for its commit stays, unless all
- * do. */
-static struct ike_pull *pull_take(struct ike_work *work)
-{
-    struct ike_pull *best = &work->pulls[0];
-    for (size_t i = 0; i < PULL_PER_SA_MAX; i++) {
-        struct ike_pull *at = &work->pulls[i];
-        if (!at->used)
-            return at;
-        bool better = at->committing == best->committing ? at->last_ms < best->last_ms : best->committing;
-        if (better)
-            best = at;
-    }
-    pull_close(best);
-    return best;
-}
-
 static void answer(struct core *core, struct ike_work *work, const struct ike_path *path,
                    struct bytes request, struct bytes reply)
 {
@@ -153,8 +122,9 @@ static void on_group(const struct pull_call *call, struct ike_pull *fresh, const
     struct core *core = call->core;
     struct writer w = writer_over(core->reply, sizeof(core->reply));
     err_t err = offer(call, fresh, group, &w);
+    if (err == E_OK)
+        err = ike_work_keep(call->work, fresh);
     if (err == E_OK) {
-        *pull_take(call->work) = *fresh;
         answer(core, call->work, call->path, call->datagram, writer_bytes(&w));
     } else if (err == E_NO_QUORUM) {
         refuse_counter_mode(call, group);
@@ -167,7 +137,7 @@ static void on_group(const struct pull_call *call, struct ike_pull *fresh, const
 static void on_request(const struct pull_call *call)
 {
     struct core *core = call->core;
-    struct ike_pull fresh = {.used = true, .last_ms = core->now_ms};
+    struct ike_pull fresh = {.last_ms = core->now_ms};
     err_t err = pull_server_request(&fresh.pull, &call->full, call->datagram, core->plain);
     if (err != E_OK) {
         malformed(call, err);
@@ -254,13 +224,13 @@ static void finish(struct core *core, struct ike_sa *sa, struct ike_pull *pull,
     }
     if (err == E_OK) {
         answer(core, work, &pull->request.path, ike_request_view(&pull->request), writer_bytes(&w));
-        pull_close(pull);
+        ike_work_end(work, pull);
     } else if (err == E_CANCELED || err == E_NO_QUORUM || err == E_NO_MEMORY) {
         core_count(core, METRIC_PULL_UNCOMMITTED);
         take_back(work, pull);
     } else {
         refuse_stale(core, work, &full, &pull->request.path, ike_request_view(&pull->request));
-        pull_close(pull);
+        ike_work_end(work, pull);
     }
     isakmp_sa_close(&full);
 }
@@ -271,7 +241,7 @@ static void on_committed(void *context, const struct apply_result *result)
     struct core *core = commit->core;
     core->now_ms = clock_mono_ms(core->clock);
     struct ike_sa *sa = ike_table_by_id(&core->table, commit->sa_id);
-    struct ike_pull *pull = sa != NULL && sa->work != NULL ? pull_find(sa->work, commit->message_id) : NULL;
+    struct ike_pull *pull = sa != NULL && sa->work != NULL ? ike_work_pull(sa->work, commit->message_id) : NULL;
     free(commit);
     if (pull != NULL && pull->committing)
         finish(core, sa, pull, result);
@@ -329,7 +299,7 @@ static void confirm_in_minority(const struct pull_call *call, struct ike_pull *p
     err_t err = deliver(core, pull, &call->full, &result, &w);
     if (err != E_OK) {
         refuse_stale(core, call->work, &call->full, call->path, call->datagram);
-        pull_close(pull);
+        ike_work_end(call->work, pull);
         return;
     }
     struct cmd_member_served served = {.group_id = group->record.id,
@@ -343,7 +313,7 @@ static void confirm_in_minority(const struct pull_call *call, struct ike_pull *p
     core_count(core, METRIC_MINORITY_REGISTRATIONS);
     event(KS_MINORITY_SERVED, identity_format(&call->full.peer_id, identity), group->record.config.name);
     answer(core, call->work, call->path, call->datagram, writer_bytes(&w));
-    pull_close(pull);
+    ike_work_end(call->work, pull);
 }
 
 /* Message 3: the member proved itself. */
@@ -394,7 +364,7 @@ static void dispatch(const struct pull_call *call, uint32_t message_id)
         core_count(core, METRIC_REQUESTS_DROPPED);
         return;
     }
-    struct ike_pull *pull = pull_find(call->work, message_id);
+    struct ike_pull *pull = ike_work_pull(call->work, message_id);
     if (pull != NULL && !pull->committing)
         on_confirm(call, pull);
     else if (pull != NULL)

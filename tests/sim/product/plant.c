@@ -25,10 +25,10 @@ enum sim_plant plant_by_name(const char *name)
 
 struct hasty {
     struct sim_server *server;
-    struct ks_member member;
     uint32_t group_id;
     cluster_done_fn done;
     void *context;
+    struct ks_member member; /* without its key, which stands behind it */
 };
 
 static void on_hasty(struct sim *sim, void *arg, bool live)

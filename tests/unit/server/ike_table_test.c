@@ -208,6 +208,47 @@ static void several_sas_of_a_peer_can_go_in_any_order(void **state)
     }
 }
 
+static err_t keep(struct ike_work *work, uint32_t message_id, uint64_t last_ms, bool committing)
+{
+    struct ike_pull fresh = {.pull = {.message_id = message_id}, .last_ms = last_ms, .committing = committing};
+    return ike_work_keep(work, &fresh);
+}
+
+static void a_new_pull_takes_the_place_of_the_quietest(void **state)
+{
+    struct ike_work work = {0};
+    (void)state;
+    _Static_assert(PULL_PER_SA_MAX == 2, "the cases below are of two places");
+    assert_null(ike_work_pull(&work, 1));
+    assert_int_equal(keep(&work, 1, 20, false), E_OK);
+    assert_int_equal(keep(&work, 2, 10, false), E_OK);
+    assert_int_equal(keep(&work, 3, 30, false), E_OK);
+    assert_non_null(ike_work_pull(&work, 1));
+    assert_null(ike_work_pull(&work, 2));
+
+    /* What waits for its commit stays, though it is older. */
+    ike_work_pull(&work, 1)->committing = true;
+    assert_int_equal(keep(&work, 4, 40, false), E_OK);
+    assert_non_null(ike_work_pull(&work, 1));
+    assert_null(ike_work_pull(&work, 3));
+
+    /* All do: the older one goes. */
+    ike_work_pull(&work, 4)->committing = true;
+    assert_int_equal(keep(&work, 5, 50, false), E_OK);
+    assert_null(ike_work_pull(&work, 1));
+    assert_non_null(ike_work_pull(&work, 4));
+
+    /* Its place is free again when one is over. */
+    ike_work_end(&work, ike_work_pull(&work, 4));
+    assert_null(ike_work_pull(&work, 4));
+    assert_int_equal(keep(&work, 6, 5, false), E_OK);
+    assert_non_null(ike_work_pull(&work, 5));
+    ike_work_end(&work, ike_work_pull(&work, 5));
+    ike_work_end(&work, ike_work_pull(&work, 6));
+    for (size_t i = 0; i < PULL_PER_SA_MAX; i++)
+        assert_null(work.pulls[i]);
+}
+
 static void every_allocation_failure_leaves_the_table_as_it_was(void **state)
 {
     (void)state;
@@ -243,6 +284,7 @@ int main(void)
         cmocka_unit_test_setup(work_is_freed_when_nothing_comes, setup),
         cmocka_unit_test_setup(expired_sas_go, setup),
         cmocka_unit_test_setup(several_sas_of_a_peer_can_go_in_any_order, setup),
+        cmocka_unit_test_setup(a_new_pull_takes_the_place_of_the_quietest, setup),
         cmocka_unit_test_setup(every_allocation_failure_leaves_the_table_as_it_was, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
