@@ -61,8 +61,10 @@ count() { # FILE: adds what its last line says
     failed=$((failed + $(echo "$result" | awk '{ print $3 }')))
 }
 
+cpu_s() { awk '{ print int(($16 + $17) / 100) }' "/proc/$$/stat"; } # of what has ended: about what a quiet machine needs
 boot() { # boot SUITE KERNEL: adds to the counts
-    local console=${QUORATE_VM_LOG:-$work/console} out=${QUORATE_VM_OUT:-$work/out} began=$SECONDS
+    local console=${QUORATE_VM_LOG:-$work/console} out=${QUORATE_VM_OUT:-$work/out} began=$SECONDS cpu_began
+    cpu_began=$(cpu_s)
     prepare "$2" || return 1
     rm -rf "$work/suite" && mkdir "$work/suite"
     cp deploy/netlab.sh tests/vm/guest/lib.sh "$work/suite/"
@@ -87,7 +89,7 @@ boot() { # boot SUITE KERNEL: adds to the counts
         sed -E 's/^([0-9]+ passed, [0-9]+ failed)$/wire: \1/' "$work/wire"
         count "$work/wire" || return 1
     fi
-    echo "took $((SECONDS - began)) s"
+    echo "took $((SECONDS - began)) s, $(($(cpu_s) - cpu_began)) s of a processor"
 }
 
 main() {

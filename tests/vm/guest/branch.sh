@@ -1,4 +1,5 @@
 # branch.sh - three branches and a key server: sites 1 and 2 with the kernel's IPsec, site 3 with the user data path.
+# What is on the WAN is kept, with the kernel's keys, for check_wire.sh.
 . /suite/lib.sh
 
 netlab_up 3 1
@@ -7,7 +8,7 @@ ksd_conf aes256-sha256 12 60 # a new TEK every 6 s
 for i in 1 2 3; do netlab_gm_conf $i 10.1.11.2; done
 use_xfrm 1
 use_xfrm 2
-netlab_capture wire wan any
+wire_start
 netlab_start ksd1 ks1 ksd -c "$NETLAB_DIR/ksd1.conf"
 for i in 1 2 3; do start_gm $i; done
 for i in 1 2 3; do check "site $i is registered" netlab_wait 40 netlab_registered $i; done
@@ -58,7 +59,7 @@ check "it took over what was left" log_at_least gm1 'taken over' 2
 netlab_wait 30 ping_ended hand12
 check "no packet lost over the upgrade" ping_lost_none hand12
 
-netlab_stop wire
+wire_stop 5000 6 0 4 # two agents after another make two SAs anew each
 echo "ESP packets of 1 to 2: $(esp_packets wire 1 2), of 3 to 1: $(esp_packets wire 3 1); in clear: $(clear_packets wire)"
 check "ESP carries the hosts' addresses" [ "$(esp_packets wire 1 2)" -gt 1000 ]
 check "nothing protected was seen in clear on the WAN" [ "$(clear_packets wire)" = 0 ]

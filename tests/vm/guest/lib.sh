@@ -64,6 +64,33 @@ log_at_least() { [ "$(log_count "$1" "$2")" -ge "$3" ]; }
 ping_start() { netlab_start "$1" "h$2" ping -q -i "$5" -c "$4" -W 3 "$(host "$3")"; }
 ping_ended() { grep -q 'packet loss' "$NETLAB_DIR/$1.log"; }
 ping_lost_none() { grep 'packet loss' "$NETLAB_DIR/$1.log"; grep -q ' 0% packet loss' "$NETLAB_DIR/$1.log" && ! grep -q duplicates "$NETLAB_DIR/$1.log"; }
+# A trap is shown with the agent of a site held, so that it repairs nothing, and its guard taken away by hand.
+held() { kill -STOP "$(cat "$NETLAB_DIR/gm$1.pid")"; }
+# let_go N WORDS...: it goes on, and has put back what was changed, as its log says in these words.
+let_go() {
+    local site=$1 word before=()
+    shift
+    for word in "$@"; do before+=($(($(log_count "gm$site" "$word") + 1))); done
+    kill -CONT "$(cat "$NETLAB_DIR/gm$site.pid")"
+    for word in "$@"; do
+        netlab_wait 10 log_at_least "gm$site" "$word" "${before[0]}" || echo "site $site did not put back: $word"
+        before=("${before[@]:1}")
+    done
+}
+rules='our nftables table; put back' policies='SAs and .*put back'
+# seen NAMESPACE DEVICE FILTER COMMAND...: how many packets that match are on the device while the command runs.
+seen() {
+    local ns=$1 device=$2 filter=$3
+    shift 3
+    rm -f "$NETLAB_DIR/seen.pcap"
+    netlab_capture seen "$ns" "$device"
+    "$@" > /dev/null 2>&1
+    netlab_stop seen
+    netlab_count "$NETLAB_DIR/seen.pcap" "$filter"
+}
+try_ping() { netlab_in h1 ping -q -c "${1:-3}" -i 0.2 -W 1 "${@:2}" "$(host 2)" > /dev/null; }
+# reqid N DIRECTION: by which the kernel finds the SAs of a site's policies.
+reqid() { netlab_in "gm$1" ip xfrm policy list dir "$2" | grep -o 'reqid [1-9][0-9]*' | head -n 1; }
 # rolls N [SITE...]: N rollovers, by default of sites 1 and 2 with the kernel's IPsec. The key server is asked for a key
 # as soon as all send on the one before.
 sends_on() { netlab_in "gm$1" ip xfrm policy list dir out | grep -o 'spi 0x[0-9a-f]*' | head -n 1; }
@@ -85,17 +112,20 @@ counter_above() { [ "$(counter "$1" "$2")" -gt "$3" ]; }
 # Packets of protected hosts in a capture of the WAN that are not ESP.
 clear_packets() { netlab_count "$NETLAB_DIR/$1.pcap" 'src net 192.168.0.0/16 and dst net 192.168.0.0/16 and not ip proto 50'; }
 esp_packets() { netlab_count "$NETLAB_DIR/$1.pcap" "ip proto 50 and src host $(host "$2") and dst host $(host "$3")"; }
-# wire_start: keeps the WAN, each packet as it enters the router, and the kernel's keys again and again.
+# wire_start: keeps the WAN, each packet as it enters the router, and the kernel's keys again and again. Packets come to
+# tcpdump in blocks, a second late at most: woken for each, it would take as long as all the rest.
 wire_start() {
     mkdir -p "$NETLAB_DIR/out"
     netlab_start wire wan tcpdump -U -n -B 16384 -i any -Q in -w "$NETLAB_DIR/wire.pcap" ip
     netlab_start keys gm1 bash -c "while sleep 0.7; do ip xfrm state >> $NETLAB_DIR/out/keys; done"
-    netlab_wait 10 test -s "$NETLAB_DIR/wire.pcap"
+    netlab_wait 10 grep -q 'listening on' "$NETLAB_DIR/wire.log"
 }
-# wire_stop PACKETS KEYS SID_BITS: what check_wire.sh shall find at least.
+# wire_stop PACKETS KEYS SID_BITS [RESTARTS]: what check_wire.sh shall find.
 wire_stop() {
+    netlab_in ks1 ping -q -c 1 -p 656e646f6677697265 10.1.11.1 > /dev/null # a last packet, with these words
+    netlab_wait 10 grep -qa endofwire "$NETLAB_DIR/wire.pcap"
     netlab_stop wire
     netlab_stop keys
     ln "$NETLAB_DIR/wire.pcap" "$NETLAB_DIR/out/wire.pcap"
-    printf 'packets=%s\nspis=%s\nsid_bits=%s\n' "$1" "$2" "$3" > "$NETLAB_DIR/out/expect"
+    printf 'packets=%s\nspis=%s\nsid_bits=%s\nrestarts=%s\n' "$1" "$2" "$3" "${4:-0}" > "$NETLAB_DIR/out/expect"
 }
