@@ -242,9 +242,9 @@ static err_t read_datapath(const struct conf_node *root, struct gm_datapath_conf
                            struct conf_error *error)
 {
     static const char *const keys[] = {
-        "backend",        "wan",          "lan",        "tun",    "mtu",           "anchor",
-        "address",        "deny",         "fail_close", "revert", "replay_window", "direction",
-        "time_attribute", "counter_file", "offload",    NULL};
+        "backend", "wan",        "lan",    "tun",           "mtu",       "anchor",         "address",
+        "deny",    "fail_close", "revert", "replay_window", "direction", "time_attribute", "counter_file",
+        "offload", "threads",    NULL};
     static const char *const backends[] = {"user", "none", "xfrm", NULL};
     const struct conf_node *datapath = NULL;
     err_t err = conf_group(root, "datapath", &datapath, error);

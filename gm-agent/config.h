@@ -16,6 +16,7 @@ enum {
     GM_SERVER_MAX = 16,   /* key servers in the list */
     GM_LAN_MAX = 8,       /* devices towards the protected hosts */
     GM_WAN_MAX = 4,       /* devices towards the WAN */
+    GM_THREAD_MAX = 8,    /* of the user back end */
     GM_DENY_MAX = 32,     /* local exceptions */
     GM_DEVICE_MAX = 16,   /* bytes with NUL of a device name (IFNAMSIZ) */
     GM_TUN_NAME_MAX = 14, /* bytes with NUL: one letter is added for the guard device */
@@ -49,9 +50,10 @@ struct gm_datapath_config {
     struct addr address;     /* xfrm: our end of the tunnels, IPv4; no family: that of the first uplink */
     struct selector deny[GM_DENY_MAX]; /* passes in clear although the group protects it, IPv4 */
     size_t deny_count;
-    bool offload;   /* user: the kernel hands us long packets to cut, and takes joined ones */
-    uint32_t mtu;   /* bytes; 0: WAN MTU less the ESP overhead */
-    bool fail_open; /* before the first registration everything passes in clear; default: nothing does */
+    bool offload;     /* user: the kernel hands us long packets to cut, and takes joined ones */
+    uint32_t threads; /* user: that share the packets, the loop's own among them */
+    uint32_t mtu;     /* bytes; 0: WAN MTU less the ESP overhead */
+    bool fail_open;   /* before the first registration everything passes in clear; default: nothing does */
     bool revert; /* when all keys have ended, go back to that state; default: the policy stays, all it names
                     is dropped */
     enum datapath_direction direction;

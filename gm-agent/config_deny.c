@@ -50,11 +50,13 @@ err_t config_read_traffic(const struct conf_node *datapath, struct gm_datapath_c
     static const char *const directions[] = {"both", "inbound-optional", "receive-only", NULL};
     bool fail_close = true;
     out->offload = true;
+    out->threads = 1;
     unsigned direction = DATAPATH_BOTH;
     uint32_t attribute = SAT_ATTR_REPLAY_DEFAULT;
     err_t err;
     if ((err = conf_bool(datapath, "fail_close", false, &fail_close, error)) != E_OK ||
         (err = conf_bool(datapath, "offload", false, &out->offload, error)) != E_OK ||
+        (err = conf_u32(datapath, "threads", false, 1, GM_THREAD_MAX, &out->threads, error)) != E_OK ||
         (err = conf_bool(datapath, "revert", false, &out->revert, error)) != E_OK ||
         (err = conf_word(datapath, "direction", false, directions, &direction, error)) != E_OK ||
         (err = conf_u32(datapath, "replay_window", false, 0, 1024, &out->replay_window, error)) != E_OK ||
@@ -71,7 +73,9 @@ err_t config_read_traffic(const struct conf_node *datapath, struct gm_datapath_c
     if (attribute != 0 && attribute < SAT_ATTR_PRIVATE_MIN)
         return conf_fail(datapath, error, "time_attribute: expected 0 or %d to 32767, not %u",
                          SAT_ATTR_PRIVATE_MIN, attribute);
-    if (out->backend != GM_BACKEND_USER && (out->replay_window != 0 || out->counter_file[0] != '\0'))
-        return conf_fail(datapath, error, "replay_window, counter_file: expected backend \"user\" with them");
+    if (out->backend != GM_BACKEND_USER &&
+        (out->replay_window != 0 || out->counter_file[0] != '\0' || out->threads != 1))
+        return conf_fail(datapath, error,
+                         "replay_window, counter_file, threads: expected backend \"user\" with them");
     return E_OK;
 }

@@ -127,20 +127,25 @@ static bool from_guard(struct user_datapath *dp)
     return true;
 }
 
-static void user_ready(struct datapath *datapath, int fd)
+void user_serve(struct user_datapath *dp, int fd)
 {
-    struct user_datapath *dp = (struct user_datapath *)datapath;
     bool (*batch)(struct user_datapath *) = fd == dp->tun         ? user_from_lan
                                             : fd == dp->wan_in    ? from_wan
                                             : fd == dp->wan_group ? from_group
                                             : fd == dp->wan_icmp  ? user_mtu_batch
                                                                   : from_guard;
     esp_path_tick(&dp->path);
-    user_mtu_age(dp);
     for (unsigned i = 0; i < BATCHES_MAX && batch(dp); i++)
         ;
     flush_wan(dp);
     user_flush_lan(dp);
+}
+
+static void user_ready(struct datapath *datapath, int fd)
+{
+    struct user_datapath *dp = (struct user_datapath *)datapath;
+    user_serve(dp, fd);
+    user_mtu_age(dp);
 }
 
 static size_t user_fds(const struct datapath *datapath, int out[DATAPATH_FD_MAX])
@@ -205,7 +210,7 @@ static err_t user_apply(struct datapath *datapath, const struct datapath_state *
     *why = NULL;
     snprintf(dp->group, sizeof(dp->group), "%s", state->group != NULL ? state->group : "");
     esp_path_tick(&dp->path);
-    err_t err = esp_path_apply(&dp->path, state);
+    err_t err = user_lanes_apply(dp, state);
     if (err != E_OK) {
         *why = "the keys cannot be used";
         return err;
@@ -228,7 +233,7 @@ static err_t user_apply(struct datapath *datapath, const struct datapath_state *
 
 static const struct datapath_counter *user_counters(const struct datapath *datapath)
 {
-    return ((const struct user_datapath *)datapath)->path.counters;
+    return user_lanes_counters((struct user_datapath *)datapath);
 }
 
 static void close_fd(int fd)
@@ -237,17 +242,29 @@ static void close_fd(int fd)
         close(fd);
 }
 
-static void user_close(struct datapath *datapath)
+void user_fds_none(struct user_datapath *dp)
 {
-    struct user_datapath *dp = (struct user_datapath *)datapath;
-    steer_close(&dp->steer);
-    netlink_route_close(dp->netlink);
+    dp->tun = dp->guard = dp->wan_in = dp->wan_out = dp->wan_group = dp->wan_icmp = -1;
+    dp->store.lock = -1;
+}
+
+void user_fds_close(struct user_datapath *dp)
+{
     close_fd(dp->tun);
     close_fd(dp->guard);
     close_fd(dp->wan_in);
     close_fd(dp->wan_group);
     close_fd(dp->wan_icmp);
     close_fd(dp->wan_out);
+}
+
+static void user_close(struct datapath *datapath)
+{
+    struct user_datapath *dp = (struct user_datapath *)datapath;
+    user_lanes_close(dp);
+    steer_close(&dp->steer);
+    netlink_route_close(dp->netlink);
+    user_fds_close(dp);
     send_store_close(&dp->store);
     esp_path_close(&dp->path);
     free(dp);
@@ -255,11 +272,15 @@ static void user_close(struct datapath *datapath)
 
 static void user_replay(const struct datapath *datapath, struct datapath_replay *out)
 {
-    const struct esp_path *path = &((const struct user_datapath *)datapath)->path;
-    *out = (struct datapath_replay){.time = &path->time,
+    struct user_datapath *dp = (struct user_datapath *)datapath;
+    struct esp_path *path = &dp->path;
+    pthread_mutex_lock(&path->fresh_lock);
+    dp->time_seen = path->time;
+    *out = (struct datapath_replay){.time = &dp->time_seen,
                                     .window = path->replay.window,
                                     .senders = replay_table_count(&path->replay),
                                     .evicted = path->replay.evicted};
+    pthread_mutex_unlock(&path->fresh_lock);
 }
 
 static const struct datapath_ops user_ops = {
@@ -315,6 +336,18 @@ static err_t raw_socket(const char *device, int protocol, int option, int *out)
     return E_OK;
 }
 
+err_t user_open_raw(struct user_datapath *dp)
+{
+    const int no = 0;
+    err_t err = raw_socket(dp->config->wan, IPPROTO_RAW, SO_SNDBUFFORCE, &dp->wan_out);
+    if (err == E_OK)
+        err = raw_socket(dp->config->wan, IPPROTO_ESP, SO_RCVBUFFORCE, &dp->wan_in);
+    /* What we send to a group is not for this machine, and must not be routed by it once more. */
+    if (err == E_OK && setsockopt(dp->wan_out, IPPROTO_IP, IP_MULTICAST_LOOP, &no, sizeof(no)) != 0)
+        err = E_IO;
+    return err;
+}
+
 /* Rules by the device where a packet comes in are not asked there: the VRF's own rule comes first. */
 static err_t refuse_vrf(struct netlink_route *netlink, const struct link_info *wan, const char **why)
 {
@@ -332,26 +365,22 @@ static err_t open_devices(struct user_datapath *dp, const char **why)
 {
     char guard_name[GM_DEVICE_MAX + 1];
     struct link_info lo, tun, guard, wan;
-    const int no = 0;
     snprintf(guard_name, sizeof(guard_name), "%sg", dp->config->tun);
     err_t err;
     *why = "the TUN device cannot be made";
-    if ((err = tun_open_framed(dp->config->tun, &dp->tun)) != E_OK ||
-        (err = tun_open(guard_name, &dp->guard)) != E_OK)
+    err = dp->config->threads > 1 ? tun_open_queue(dp->config->tun, &dp->tun)
+                                  : tun_open_framed(dp->config->tun, &dp->tun);
+    if (err != E_OK || (err = tun_open(guard_name, &dp->guard)) != E_OK)
         return err;
     if (dp->config->offload)
         tun_offload(dp->tun, &dp->to_lan.tcp, &dp->to_lan.udp);
     tun_relax(dp->config->tun);
     tun_relax(guard_name);
     *why = "a raw socket on the WAN device cannot be opened";
-    if ((err = raw_socket(dp->config->wan, IPPROTO_RAW, SO_SNDBUFFORCE, &dp->wan_out)) != E_OK ||
-        (err = raw_socket(dp->config->wan, IPPROTO_ESP, SO_RCVBUFFORCE, &dp->wan_in)) != E_OK ||
+    if ((err = user_open_raw(dp)) != E_OK ||
         (err = packet_tap_open(TAP_GROUP_ESP, SOCKET_BUFFER, &dp->wan_group)) != E_OK ||
         (err = packet_tap_open(TAP_TOO_BIG, ICMP_BUFFER, &dp->wan_icmp)) != E_OK)
         return err;
-    /* What we send to a group is not for this machine, and must not be routed by it once more. */
-    if (setsockopt(dp->wan_out, IPPROTO_IP, IP_MULTICAST_LOOP, &no, sizeof(no)) != 0)
-        return E_IO;
     *why = "the devices cannot be set up by netlink";
     if ((err = netlink_route_open(&dp->netlink)) != E_OK ||
         (err = netlink_link_info(dp->netlink, dp->config->wan, &wan)) != E_OK ||
@@ -364,6 +393,9 @@ static err_t open_devices(struct user_datapath *dp, const char **why)
         return err;
     dp->tun_index = tun.index;
     if ((err = set_mtu(dp)) != E_OK)
+        return err;
+    *why = "the threads' queues and sockets cannot be opened";
+    if ((err = user_lanes_open(dp)) != E_OK)
         return err;
     *why = "policy tables cannot be set up by netlink";
     return steer_open(&dp->steer, dp->netlink, dp->config, lo.index, tun.index, guard.index);
@@ -378,8 +410,7 @@ err_t datapath_user_open(const struct gm_datapath_config *config, struct datapat
         return E_NO_MEMORY;
     dp->base.ops = &user_ops;
     dp->config = config;
-    dp->tun = dp->guard = dp->wan_in = dp->wan_out = dp->wan_group = dp->wan_icmp = -1;
-    dp->store.lock = -1;
+    user_fds_none(dp);
     err_t err = open_path(dp, why);
     if (err == E_OK)
         err = open_devices(dp, why);

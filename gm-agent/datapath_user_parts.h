@@ -3,6 +3,7 @@
 #define GM_AGENT_DATAPATH_USER_PARTS_H
 
 #include "gm-agent/coalesce.h"
+#include "gm-agent/datapath_user_lane.h"
 #include "gm-agent/esp_path.h"
 #include "gm-agent/path_mtu.h"
 #include "gm-agent/send_store.h"
@@ -36,14 +37,28 @@ struct user_datapath {
     struct send_store store;
     char group[GM_NAME_MAX];
     uint64_t logged_ms[DP_COUNTER_COUNT];
-    size_t queued;          /* packets in out, to be sent */
-    struct coalesce to_lan; /* packets in out or in, to be written to the TUN */
+    struct user_lane *lanes; /* behind the first, which is this; heap */
+    size_t lane_count;
+    bool shared_out; /* the sockets have their filters, by this key */
+    enum shard_key shard;
+    uint16_t shard_bits;
+    struct datapath_counter counters[DP_COUNTER_COUNT]; /* of all lanes, when they were asked for */
+    struct time_check time_seen;                        /* the same */
+    size_t queued;                                      /* packets in out, to be sent */
+    struct coalesce to_lan;                             /* packets in out or in, to be written to the TUN */
     uint8_t frame[SEGMENT_FRAME_MAX];
     uint8_t piece[PACKET_MAX];
     uint8_t in[BATCH][PACKET_MAX];
     uint8_t out[BATCH][PACKET_MAX];
     size_t out_len[BATCH];
 };
+
+/* datapath_user.c: what a lane needs. A bounded batch from one descriptor; all that it made has been sent
+ * after that. */
+void user_serve(struct user_datapath *dp, int fd);
+err_t user_open_raw(struct user_datapath *dp) MUST_USE; /* wan_in and wan_out */
+void user_fds_none(struct user_datapath *dp);
+void user_fds_close(struct user_datapath *dp);
 
 /* datapath_user.c: out[queued] has a packet of that length for the WAN. */
 void user_queue_wan(struct user_datapath *dp, size_t len);

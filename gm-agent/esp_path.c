@@ -1,5 +1,5 @@
 /* esp_path.c - sealing and opening of single packets. */
-#include "gm-agent/esp_path.h"
+#include "gm-agent/esp_path_parts.h"
 
 #include <string.h>
 
@@ -67,14 +67,18 @@ static err_t random_iv(struct esp_path *path, uint8_t *out, size_t len)
 /* Numbers beyond the reservation are used only after it is written down. */
 static err_t reserve(struct esp_path *path, struct send_counter *counter, uint64_t floor_us)
 {
-    if (path->mono_ms < path->keep_retry_ms || path->keep == NULL)
+    struct esp_path *shared = path->shared;
+    if (path->mono_ms < path->keep_retry_ms || shared->keep == NULL)
         return E_IO;
+    pthread_mutex_lock(&shared->ledger_lock);
     struct send_counter before = *counter;
     send_counter_reserve(counter, floor_us);
-    err_t err = path->keep(path->keep_context, &path->ledger);
+    err_t err = shared->keep(shared->keep_context, &shared->ledger);
+    if (err != E_OK)
+        *counter = before;
+    pthread_mutex_unlock(&shared->ledger_lock);
     if (err == E_OK)
         return E_OK;
-    *counter = before;
     path->keep_retry_ms = path->mono_ms + ESP_PATH_KEEP_RETRY_MS;
     return err;
 }
@@ -84,16 +88,15 @@ static bool next_sid(struct esp_path *path, const struct esp_sa *sa)
     if (path->sid + 1 >= path->sid_count)
         return false;
     path->sid++;
-    path->counter = send_ledger_find(&path->ledger, sa->spi, path->sids[path->sid], path->sid_bits);
-    return true;
+    return esp_path_take_counter(path, sa->spi, path->sids[path->sid], path->sid_bits);
 }
 
 /* The pseudotime, where it fits behind the sender id; receivers that check the time need it there. */
 static uint64_t floor_of(const struct esp_path *path)
 {
-    uint64_t us = group_clock_us(&path->time.clock, path->mono_ms);
+    uint64_t us = group_clock_us(&path->shared->time.clock, path->mono_ms);
     bool fits = path->sid_bits == 0 || us >> (64 - path->sid_bits) == 0;
-    return fits || path->time.window_ms != 0 ? us : 0;
+    return fits || path->shared->time.window_ms != 0 ? us : 0;
 }
 
 /* SID in the leftmost bits, then the SSIV (RFC 6054 3.1), and the sequence number. E_LIMIT: no SID is left.
@@ -105,10 +108,10 @@ static err_t next_numbers(struct esp_path *path, const struct esp_sa *sa, uint8_
     if (counts && path->sid_count == 0)
         return E_LIMIT;
     for (unsigned tries = 0; tries <= 2 * POLICY_SID_MAX; tries++) {
-        struct send_counter *counter = &path->ledger.counters[path->counter];
+        struct send_counter *counter = &path->shared->ledger.counters[path->counter];
         err_t err = counts ? send_counter_next_ssiv(counter, floor_us, &ssiv) : E_OK;
         if (err == E_OK)
-            err = send_counter_next_seq(counter, path->replay.window == 0, seq);
+            err = send_counter_next_seq(counter, path->shared->replay.window == 0, seq);
         if (err == E_OK && counts) {
             struct writer w = writer_over(iv, 8);
             write_u64(&w, (uint64_t)counter->sid << (64 - counter->sid_bits) | ssiv);
@@ -217,16 +220,15 @@ static bool is_fresh(struct esp_path *path, const struct esp_sa *sa, struct byte
         };
         memcpy(note->time.src, note->src, 4);
         memcpy(note->time.dst, note->dst, 4);
-        if (!time_check_accept(&path->time, &note->time, path->mono_ms, &note->sampled)) {
-            drop(path, DP_TIME_REPLAY, note);
-            return false;
-        }
     }
-    if (!replay_table_accept(&path->replay, sa->spi, sender, note->seq)) {
-        drop(path, DP_REPLAY, note);
-        return false;
-    }
-    return true;
+    struct esp_path *shared = path->shared;
+    pthread_mutex_lock(&shared->fresh_lock);
+    bool timely = !has_sid || time_check_accept(&shared->time, &note->time, path->mono_ms, &note->sampled);
+    bool fresh = timely && replay_table_accept(&shared->replay, sa->spi, sender, note->seq);
+    pthread_mutex_unlock(&shared->fresh_lock);
+    if (!fresh)
+        drop(path, timely ? DP_REPLAY : DP_TIME_REPLAY, note);
+    return fresh;
 }
 
 static enum esp_verdict open_with(struct esp_path *path, struct esp_sa *sa, const struct ip_packet *outer,

@@ -1,8 +1,12 @@
 /* esp_path.h - one packet in, one packet out: the user data path without sockets (DATAPATH 8, RFC 4303, RFC
  * 5374 3.1, RFC 6054). Wire format: IP[hostA -> hostB, proto 50] ESP(SPI, seq) IV, IP[hostA -> hostB] ...,
- * ICV. No allocation per packet; any bytes are fine. Used by one thread. */
+ * ICV. No allocation per packet; any bytes are fine. A path is used by one thread at a time. Several paths
+ * may be one member, each with a thread of its own: they share what senders and receivers must agree on, see
+ * esp_path_share. */
 #ifndef GM_AGENT_ESP_PATH_H
 #define GM_AGENT_ESP_PATH_H
+
+#include <pthread.h>
 
 #include "base/clock.h"
 #include "base/rng.h"
@@ -32,6 +36,7 @@ struct esp_sa {
 };
 
 struct esp_path {
+    struct esp_path *shared; /* whose ledger, keep, replay and time are used: its own, or another's */
     struct policy_list policy;
     struct policy_program program;
     bool has_policy;
@@ -43,13 +48,16 @@ struct esp_path {
     uint16_t sid_bits;
     uint32_t sids[POLICY_SID_MAX];
     size_t sid_count;
-    size_t sid; /* index into sids: the one in use; the next one when it is used up */
+    size_t sid;                  /* index into sids: the one in use; the next one when it is used up */
+    pthread_mutex_t ledger_lock; /* of all but seq and ssiv of a counter, which its path alone uses */
     struct send_ledger ledger;
-    size_t counter; /* index into ledger of the key that sends */
+    bool has_counter;
+    size_t counter; /* index into the ledger of the key that sends: held, so that none makes room of it */
     /* Writes reservations down; NULL: nobody does (ledger.kept is false then). */
     err_t (*keep)(void *context, const struct send_ledger *ledger);
     void *keep_context;
     uint64_t keep_retry_ms;
+    pthread_mutex_t fresh_lock; /* of the next two; clock and windows change only in esp_path_apply */
     struct replay_table replay;
     struct time_check time;
     uint16_t ip_id;
@@ -76,8 +84,14 @@ struct esp_note {
 };
 
 void esp_path_init(struct esp_path *path, const struct rng *rng, const struct clock *clock);
-void esp_path_close(struct esp_path *path); /* wipes */
-void esp_path_tick(struct esp_path *path);  /* looks at the clock */
+void esp_path_close(struct esp_path *path); /* wipes; those that share it go first */
+/* From now on path uses the replay windows, the time check and the ledger of with, which lives longer. Then
+ * each may have a thread of its own, if no two send by the same key and sender id, and esp_path_apply is
+ * called only while none of the others runs. */
+void esp_path_share(struct esp_path *path, struct esp_path *with);
+/* Nothing is sent until the next esp_path_apply. */
+void esp_path_mute(struct esp_path *path);
+void esp_path_tick(struct esp_path *path); /* looks at the clock */
 /* Per-sender windows of so many packets (replay_table.h); 0: off. E_NO_MEMORY. */
 err_t esp_path_set_replay(struct esp_path *path, uint32_t window) MUST_USE;
 /* New policy and keys; contexts of keys that stay are kept. On an error nothing has changed. E_NO_MEMORY,

@@ -2,11 +2,14 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "gm-agent/esp_path.h"
+#include "gm-agent/esp_path_parts.h"
 
 void esp_path_init(struct esp_path *path, const struct rng *rng, const struct clock *clock)
 {
     memset(path, 0, sizeof(*path));
+    path->shared = path;
+    pthread_mutex_init(&path->ledger_lock, NULL);
+    pthread_mutex_init(&path->fresh_lock, NULL);
     path->rng = rng;
     path->clock = clock;
     esp_path_tick(path);
@@ -35,8 +38,42 @@ void esp_path_close(struct esp_path *path)
 {
     for (size_t i = 0; i < path->sa_count; i++)
         sa_close(&path->sas[i]);
+    if (path->shared != NULL) { /* it was begun */
+        pthread_mutex_destroy(&path->ledger_lock);
+        pthread_mutex_destroy(&path->fresh_lock);
+    }
     replay_table_close(&path->replay);
     secret_wipe(path, sizeof(*path));
+}
+
+void esp_path_share(struct esp_path *path, struct esp_path *with)
+{
+    path->shared = with;
+}
+
+void esp_path_mute(struct esp_path *path)
+{
+    path->has_out = false;
+    esp_path_drop_counter(path);
+}
+
+void esp_path_drop_counter(struct esp_path *path)
+{
+    if (!path->has_counter)
+        return;
+    pthread_mutex_lock(&path->shared->ledger_lock);
+    send_ledger_release(&path->shared->ledger, path->counter);
+    pthread_mutex_unlock(&path->shared->ledger_lock);
+    path->has_counter = false;
+}
+
+bool esp_path_take_counter(struct esp_path *path, uint32_t spi, uint32_t sid, uint16_t sid_bits)
+{
+    esp_path_drop_counter(path);
+    pthread_mutex_lock(&path->shared->ledger_lock);
+    path->has_counter = send_ledger_hold(&path->shared->ledger, spi, sid, sid_bits, &path->counter) == E_OK;
+    pthread_mutex_unlock(&path->shared->ledger_lock);
+    return path->has_counter;
 }
 
 static bool same_tek(const struct tek *a, const struct tek *b)
@@ -104,18 +141,17 @@ static void take_state(struct esp_path *path, const struct datapath_state *state
 {
     /* A closed door is closed for members on their way to the group too. */
     path->direction = state->closed ? DATAPATH_BOTH : state->direction;
-    path->time.clock = state->clock;
-    path->time.window_ms = state->time_window_ms;
+    path->shared->time.clock = state->clock;
+    path->shared->time.window_ms = state->time_window_ms;
     take_sids(path, state);
-    path->has_out = false;
+    esp_path_mute(path);
     for (size_t i = 0; state->out != NULL && i < path->sa_count; i++) {
         if (path->sas[i].spi != state->out->spi)
             continue;
         bool counts = tek_is_counter_mode(&path->sas[i].tek) && path->sid_count != 0;
-        path->has_out = true;
         path->out = i;
-        path->counter = send_ledger_find(&path->ledger, path->sas[i].spi, counts ? path->sids[path->sid] : 0,
-                                         counts ? path->sid_bits : 0);
+        path->has_out = esp_path_take_counter(path, path->sas[i].spi, counts ? path->sids[path->sid] : 0,
+                                              counts ? path->sid_bits : 0);
     }
 }
 
@@ -150,7 +186,7 @@ err_t esp_path_apply(struct esp_path *path, const struct datapath_state *state)
         for (size_t k = 0; k < count; k++)
             stays |= kept[k] && fresh[k].context == path->sas[i].context;
         if (!stays) {
-            replay_table_forget(&path->replay, path->sas[i].spi);
+            replay_table_forget(&path->shared->replay, path->sas[i].spi);
             sa_close(&path->sas[i]);
         }
     }

@@ -36,8 +36,10 @@ static void start_pull(struct registration *reg, uint64_t now_ms, struct registr
     reg->state = REGISTRATION_PULL;
     reg->pull.any_dialect = reg->config->accept_dialect;
     struct writer w = writer_over(reg->request, sizeof(reg->request));
-    /* One sender id, if a key needs it (RFC 6407 3.3, 5.4.2): one thread sends. */
-    err_t err = pull_member_start(&reg->pull, &reg->sa, reg->rng, &reg->config->group, 1, &w);
+    /* A sender id for each thread that sends, if a key needs them (RFC 6407 3.3, 5.4.2). */
+    uint32_t threads = reg->config->datapath.threads;
+    err_t err = pull_member_start(&reg->pull, &reg->sa, reg->rng, &reg->config->group,
+                                  threads > 1 ? (uint16_t)threads : 1, &w);
     if (err == E_OK)
         err = writer_end(&w);
     if (err != E_OK)
@@ -217,7 +219,7 @@ static void on_informational(struct registration *reg, const struct isakmp_heade
 }
 
 void registration_receive(struct registration *reg, struct bytes datagram, uint8_t *plain, uint64_t now_ms,
-                           struct registration_effects *out)
+                          struct registration_effects *out)
 {
     memset(out, 0, sizeof(*out));
     struct isakmp_header header;

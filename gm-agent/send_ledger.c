@@ -1,6 +1,7 @@
 /* send_ledger.c - counters of sending. */
 #include "gm-agent/send_ledger.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { FILE_MAGIC = 0x51495631 /* "QIV1" */, SID_BITS_MAX = 32 };
@@ -15,10 +16,12 @@ static struct send_counter fresh(const struct send_ledger *ledger, uint32_t spi,
 
 static size_t oldest(const struct send_ledger *ledger)
 {
-    size_t at = 0;
-    for (size_t i = 1; i < ledger->count; i++)
-        if (ledger->counters[i].used < ledger->counters[at].used)
+    size_t at = SEND_LEDGER_MAX;
+    for (size_t i = 0; i < ledger->count; i++)
+        if (!ledger->counters[i].held &&
+            (at == SEND_LEDGER_MAX || ledger->counters[i].used < ledger->counters[at].used))
             at = i;
+    assert(at < SEND_LEDGER_MAX); /* there are fewer who hold one */
     return at;
 }
 
@@ -34,6 +37,21 @@ size_t send_ledger_find(struct send_ledger *ledger, uint32_t spi, uint32_t sid, 
     }
     ledger->counters[at].used = ++ledger->clock;
     return at;
+}
+
+err_t send_ledger_hold(struct send_ledger *ledger, uint32_t spi, uint32_t sid, uint16_t sid_bits, size_t *out)
+{
+    size_t at = send_ledger_find(ledger, spi, sid, sid_bits);
+    if (ledger->counters[at].held)
+        return E_EXISTS; /* two who count by one would repeat a number */
+    ledger->counters[at].held = true;
+    *out = at;
+    return E_OK;
+}
+
+void send_ledger_release(struct send_ledger *ledger, size_t at)
+{
+    ledger->counters[at].held = false;
 }
 
 static uint64_t ssiv_end(const struct send_counter *counter)

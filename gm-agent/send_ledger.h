@@ -12,7 +12,7 @@
 #include "base/wire.h"
 
 enum {
-    SEND_LEDGER_MAX = 64,           /* keys remembered; the one used longest ago makes room */
+    SEND_LEDGER_MAX = 64,           /* keys remembered; the one used longest ago makes room; fewer are held */
     SEND_LEDGER_RESERVE = 60000000, /* SSIVs reserved at once: a minute of pseudotime */
     SEND_LEDGER_RESERVE_SEQ = 1 << 20,
     SEND_LEDGER_ENTRY_LEN = 4 + 4 + 2 + 8 + 4,
@@ -28,6 +28,7 @@ struct send_counter {
     uint64_t seq_reserved; /* numbers up to these may be used; UINT64_MAX: nobody writes them down */
     uint64_t ssiv_reserved;
     uint64_t used; /* for the choice of which to forget */
+    bool held;     /* a path sends by it: never forgotten */
 };
 
 struct send_ledger {
@@ -39,6 +40,11 @@ struct send_ledger {
 
 /* The counter of that key and sender id, a new one at 0 if there is none. Index into counters. */
 size_t send_ledger_find(struct send_ledger *ledger, uint32_t spi, uint32_t sid, uint16_t sid_bits);
+/* The same for whoever sends by it: nothing makes room of it until it is released. E_EXISTS: another one
+ * does. */
+err_t send_ledger_hold(struct send_ledger *ledger, uint32_t spi, uint32_t sid, uint16_t sid_bits,
+                       size_t *out) MUST_USE;
+void send_ledger_release(struct send_ledger *ledger, size_t at);
 /* The next SSIV, at least floor_us. E_AGAIN: beyond the reservation, reserve first; E_LIMIT: used up (or the
  * sender id does not fit its width). */
 err_t send_counter_next_ssiv(struct send_counter *counter, uint64_t floor_us, uint64_t *out) MUST_USE;

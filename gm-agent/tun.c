@@ -43,6 +43,17 @@ err_t tun_open_framed(const char *name, int *out)
     return open_kind(name, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR, out);
 }
 
+err_t tun_open_queue(const char *name, int *out)
+{
+    return open_kind(name, IFF_TUN | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE, out);
+}
+
+err_t tun_queue_attach(int fd, bool attach)
+{
+    struct ifreq request = {.ifr_flags = attach ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE};
+    return ioctl(fd, TUNSETQUEUE, &request) == 0 ? E_OK : E_IO;
+}
+
 void tun_offload(int fd, bool *tcp, bool *udp)
 {
     unsigned wanted = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;

@@ -11,6 +11,10 @@
 err_t tun_open(const char *name, int *out) MUST_USE;
 /* The same with a struct virtio_net_hdr in front of each packet. */
 err_t tun_open_framed(const char *name, int *out) MUST_USE;
+/* And one of several queues of the device: to be opened by that name several times. */
+err_t tun_open_queue(const char *name, int *out) MUST_USE;
+/* Whether the kernel gives packets to that queue; it may be written to either way. A new one gets them. */
+err_t tun_queue_attach(int fd, bool attach) MUST_USE;
 /* Asks a framed one for packets of up to 64 kB that we cut, and for leave to write such. What this kernel
  * does not do for TCP or UDP stays false. */
 void tun_offload(int fd, bool *tcp, bool *udp);

@@ -82,6 +82,16 @@ netlab_in wan ping -q -c 3 -i 0.05 -W 1 -I 192.168.99.1 192.168.13.10 > /dev/nul
 check "clear packets are counted" [ "$(ask show crypto ipsec sa json | jq .counters.not_ipsec.count)" = 3 ]
 check "and named" has_line gm1 'RECVD_PKT_NOT_IPSEC.*192.168.13.10, src_addr= 192.168.99.1'
 
+# Several threads: the same packets, and capabilities in all of them no more than before.
+netlab_stop gm1
+sed -i 's/backend = "user";/& threads = 3;/' "$NETLAB_DIR/gm1.conf"
+netlab_start gm1 gm1 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm1.conf"
+check "with three threads it registers" netlab_wait 20 netlab_registered 1
+check "hosts answer each other by them" netlab_in h1 ping -q -c 20 -i 0.02 -W 3 192.168.14.10
+check "they are there" [ "$(grep -h '^Name:.gm-packets' /proc/"$(pid_of gm1)"/task/*/status | wc -l)" = 2 ]
+check "none has more capabilities" [ "$(grep -h '^CapPrm:' /proc/"$(pid_of gm1)"/task/*/status | sort -u)" = "$(printf 'CapPrm:\t0000000000003000')" ]
+check "counters are of all of them" [ "$(ask show crypto ipsec sa json | jq .counters.decaps.count)" -ge 20 ]
+
 # The end.
 netlab_stop gm1
 check "it says how it ended" has_line gm1 'STOPPED: gm-agent stopped'

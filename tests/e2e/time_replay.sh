@@ -30,7 +30,7 @@ e2e_configure() {
     sed -i 's/^ *tek = {.*/&\n        replay = { window_ms = 8000; };/' "$NETLAB_DIR/ksd1.conf"
     netlab_gm_conf 1 10.1.11.2
     netlab_gm_conf 2 10.1.11.2
-    sed -i "s|tun = \"gdoi0\";|& counter_file = \"$NETLAB_DIR/gm1.counters\";|" "$NETLAB_DIR/gm1.conf"
+    sed -i "s|tun = \"gdoi0\";|& threads = 3; counter_file = \"$NETLAB_DIR/gm1.counters\";|" "$NETLAB_DIR/gm1.conf"
 }
 
 e2e_configure

@@ -147,6 +147,9 @@ static void every_mistake_names_its_line(void **state)
         {"datapath", XFRM "direction = \"sideways\"; };", 5, "inbound-optional"},
         {"datapath", XFRM "time_attribute = 14; };", 5, "32001"},
         {"datapath", XFRM "replay_window = 64; };", 5, "user"},
+        {"datapath", XFRM "threads = 2; };", 5, "user"},
+        {"datapath", USER "threads = 9; };", 5, "1 to 8"},
+        {"datapath", USER "threads = 0; };", 5, "1 to 8"},
         {"datapath", USER "replay_window = 100; };", 5, "multiple of 64"},
         {"datapath", USER "fail_close = 3; };", 5, "fail_close"},
         {"datapath", "datapath = { backend = \"user\"; wan = [ \"a\", \"b\" ]; lan = [ \"lan0\" ]; };", 5,
@@ -262,19 +265,22 @@ static void what_passes_and_what_is_checked_can_be_chosen(void **state)
     assert_int_equal(c.datapath.time_attribute, 32301);
     assert_int_equal(c.datapath.replay_window, 0);
     assert_true(c.datapath.offload);
+    assert_int_equal(c.datapath.threads, 1);
     gm_config_close(&c);
-    assert_ok(load(with("datapath",
-                        USER "fail_close = false; revert = true; direction = \"receive-only\"; "
-                             "offload = false; replay_window = 128; time_attribute = 32002; counter_file = "
-                             "\"/var/lib/quorate/g1\"; deny = ( { src = \"10.0.0.0/8\"; dst = "
-                             "\"10.0.0.0/8\"; } ); };"),
-                   &c, &error));
+    assert_ok(
+        load(with("datapath", USER
+                  "fail_close = false; revert = true; direction = \"receive-only\"; "
+                  "offload = false; threads = 4; replay_window = 128; time_attribute = 32002; counter_file = "
+                  "\"/var/lib/quorate/g1\"; deny = ( { src = \"10.0.0.0/8\"; dst = "
+                  "\"10.0.0.0/8\"; } ); };"),
+             &c, &error));
     assert_true(c.datapath.fail_open);
     assert_true(c.datapath.revert);
     assert_int_equal(c.datapath.direction, DATAPATH_RECEIVE_ONLY);
     assert_int_equal(c.datapath.time_attribute, 32002);
     assert_int_equal(c.datapath.replay_window, 128);
     assert_false(c.datapath.offload);
+    assert_int_equal(c.datapath.threads, 4);
     assert_string_equal(c.datapath.counter_file, "/var/lib/quorate/g1");
     assert_int_equal(c.datapath.deny_count, 1);
     gm_config_close(&c);

@@ -4,7 +4,7 @@
 #include "esp_side.h"
 
 enum { MEMBERS = 8, RESTART_EVERY = 4999, SID_BITS = 12 };
-#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__OPTIMIZE__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 enum { TOTAL = 10000000 };
 #else
 enum { TOTAL = 400000 };

@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "gm-agent/datapath.h"
+#include "gm-agent/ip_fields.h"
 #include "gm-agent/ip_packet.h"
 #include "gm-agent/steer.h"
 #include "tests/lib/test.h"
@@ -135,7 +136,7 @@ static UNUSED struct datapath *open_member(struct net *net, enum node node)
     return dp;
 }
 
-static UNUSED struct net *net_open_with(bool offload)
+static UNUSED struct net *net_open_as(bool offload, uint32_t threads, uint32_t replay_window)
 {
     struct net *net = calloc(1, sizeof(*net));
     assert_non_null(net);
@@ -168,6 +169,8 @@ static UNUSED struct net *net_open_with(bool offload)
     net->config.lan_count = 1;
     strcpy(net->config.tun, "gdoi0");
     net->config.offload = offload;
+    net->config.threads = threads;
+    net->config.replay_window = replay_window;
     net->teks[0] = make_tek(0x1001, ESP_AES_CBC);
     net->teks[1] = make_tek(0x1002, ESP_AES_GCM_16);
     assert_ok(prefix_parse(&net->selectors[0].src, "192.168.0.0/16"));
@@ -178,6 +181,16 @@ static UNUSED struct net *net_open_with(bool offload)
     apply(net, net->gm1, 1, &net->teks[0]);
     apply(net, net->gm2, 2, &net->teks[0]);
     return net;
+}
+
+static UNUSED struct net *net_open_with(bool offload)
+{
+    return net_open_as(offload, 1, 0);
+}
+
+static UNUSED struct net *net_open_lanes(uint32_t threads, uint32_t replay_window)
+{
+    return net_open_as(true, threads, replay_window);
 }
 
 static UNUSED struct net *net_open(void)

@@ -193,6 +193,27 @@ static void where_it_cannot_be_written_it_says_so_at_the_start(void **state)
     assert_err(send_store_open(&store, longer, &ledger), E_RANGE);
 }
 
+static void one_that_is_sent_by_is_held_and_never_makes_room(void **state)
+{
+    (void)state;
+    struct send_ledger ledger = {0};
+    size_t at = 0, again = 0;
+    uint64_t ssiv = 0;
+    assert_ok(send_ledger_hold(&ledger, 1, 7, 12, &at));
+    assert_int_equal(send_ledger_hold(&ledger, 1, 7, 12, &again), E_EXISTS);
+    assert_ok(send_counter_next_ssiv(&ledger.counters[at], 500, &ssiv));
+    for (uint32_t i = 0; i < 3 * SEND_LEDGER_MAX; i++)
+        (void)send_ledger_find(&ledger, 100 + i, 7, 12);
+    assert_int_equal(ledger.counters[at].ssiv, 500);
+    send_ledger_release(&ledger, at);
+    assert_ok(send_ledger_hold(&ledger, 1, 7, 12, &again));
+    assert_int_equal(again, at);
+    send_ledger_release(&ledger, at);
+    for (uint32_t i = 0; i < 3 * SEND_LEDGER_MAX; i++)
+        (void)send_ledger_find(&ledger, 100 + i, 7, 12);
+    assert_int_not_equal(ledger.counters[at].spi, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +226,7 @@ int main(void)
         cmocka_unit_test(after_a_restart_it_goes_on_behind_all_that_was_reserved),
         cmocka_unit_test(a_damaged_file_is_never_taken_for_an_empty_one),
         cmocka_unit_test(where_it_cannot_be_written_it_says_so_at_the_start),
+        cmocka_unit_test(one_that_is_sent_by_is_held_and_never_makes_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

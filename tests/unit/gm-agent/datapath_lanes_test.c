@@ -1,0 +1,191 @@
+/* The user back end with several threads on the real kernel; also what ThreadSanitizer is to look at. */
+#include "netns.h"
+
+enum { THREADS = 4, SID_COUNT = 4, FLOWS = 24, ROUNDS = 40, SID_BITS = 8 };
+
+static uint64_t seen_sids; /* on the WAN, by bit */
+
+/* alone: no other key is received by; so windows share packets out by sender id. */
+static void apply_all(struct net *net, unsigned key, bool alone)
+{
+    static const uint32_t sids[2][SID_COUNT] = {{1, 2, 3, 4}, {11, 12, 13, 14}};
+    struct datapath *members[] = {net->gm1, net->gm2};
+    const char *why = NULL;
+    for (size_t i = 0; i < 2; i++) {
+        struct datapath_state state = {.selectors = net->selectors,
+                                       .selector_count = net->selector_count,
+                                       .in = {&net->teks[key], &net->teks[1 - key]},
+                                       .in_count = alone ? 1 : 2,
+                                       .out = &net->teks[key],
+                                       .sid_bits = SID_BITS,
+                                       .sids = sids[i],
+                                       .sid_count = SID_COUNT};
+        assert_ok(members[i]->ops->apply(members[i], &state, &why));
+    }
+}
+
+static void look(struct net *net)
+{
+    static uint8_t raw[65536];
+    ssize_t got;
+    while ((got = recv(net->wire, raw, sizeof(raw), 0)) > 0) {
+        if (raw[12] != 192)
+            continue;
+        assert_int_equal(raw[9], IP_PROTOCOL_ESP);
+        if (field_u32(raw + 20) == net->teks[1].spi && raw[28] < 64)
+            seen_sids |= UINT64_C(1) << raw[28];
+    }
+}
+
+/* A packet of each flow, by a source port of its own, and all of them arrive, whoever carries them. */
+static void round_of_flows(struct net *net, const int flows[FLOWS], unsigned round)
+{
+    unsigned got = 0;
+    uint8_t data[2] = {(uint8_t)round, 0}, in[8];
+    for (unsigned i = 0; i < FLOWS; i++) {
+        data[1] = (uint8_t)i;
+        send_to(flows[i], "192.168.14.10", data, sizeof(data), 0);
+    }
+    uint64_t all = 0;
+    while (got < FLOWS && serve_until(net, net->h2, DEADLINE_MS))
+        while (recv(net->h2, in, sizeof(in), 0) == sizeof(data)) {
+            assert_int_equal(in[0], (uint8_t)round);
+            assert_int_equal(all >> in[1] & 1, 0);
+            all |= UINT64_C(1) << in[1];
+            got++;
+        }
+    assert_int_equal(got, FLOWS);
+    look(net);
+}
+
+static void open_flows(struct net *net, int flows[FLOWS])
+{
+    enter(net, H1);
+    for (unsigned i = 0; i < FLOWS; i++) {
+        flows[i] = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        assert_true(flows[i] >= 0);
+    }
+}
+
+static void close_flows(const int flows[FLOWS])
+{
+    for (unsigned i = 0; i < FLOWS; i++)
+        close(flows[i]);
+}
+
+static unsigned bits_in(uint64_t set)
+{
+    return (unsigned)__builtin_popcountll(set);
+}
+
+static void run_lanes(uint32_t replay_window)
+{
+    struct net *net = net_open_lanes(THREADS, replay_window);
+    int flows[FLOWS];
+    seen_sids = 0;
+    open_flows(net, flows);
+    apply_all(net, 1, true);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        round_of_flows(net, flows, i);
+        (void)counted(net->gm1, DP_ENCAPS); /* as the status socket asks, while threads count */
+    }
+    assert_true(bits_in(seen_sids) >= 2); /* several lanes have sent */
+    assert_int_equal(seen_sids & ~UINT64_C(0x1e), 0);
+    assert_int_equal(counted(net->gm1, DP_ENCAPS), FLOWS * ROUNDS);
+    assert_int_equal(counted(net->gm2, DP_DECAPS), FLOWS * ROUNDS);
+    assert_int_equal(counted(net->gm2, DP_REPLAY), 0);
+    assert_int_equal(counted(net->gm2, DP_INVALID_SPI), 0);
+    close_flows(flows);
+    net_close(net);
+}
+
+static void all_threads_send_and_each_by_its_own_sender_id(void **state)
+{
+    (void)state;
+    if (!can_do())
+        skip();
+    run_lanes(0);
+}
+
+static void replay_windows_hold_good_packets_no_less(void **state)
+{
+    (void)state;
+    if (!can_do())
+        skip();
+    run_lanes(64);
+}
+
+static void key_changes_under_traffic_lose_nothing(void **state)
+{
+    (void)state;
+    if (!can_do())
+        skip();
+    struct net *net = net_open_lanes(THREADS, 64);
+    int flows[FLOWS];
+    open_flows(net, flows);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        if (i % 4 == 0)
+            net->teks[i / 4 & 1].spi += 0x10; /* a new key each time: lanes let go of the old one */
+        if (i % 4 == 0)
+            apply_all(net, i / 4 & 1, false);
+        round_of_flows(net, flows, i);
+        struct datapath_replay replay;
+        net->gm2->ops->replay(net->gm2, &replay);
+        assert_int_equal(replay.window, 64);
+    }
+    assert_int_equal(counted(net->gm1, DP_NO_KEY), 0);
+    assert_int_equal(counted(net->gm2, DP_REPLAY), 0);
+    close_flows(flows);
+    net_close(net);
+}
+
+/* One counter for all: one lane sends, so that no receiver's window refuses a good packet. */
+static void keys_without_sender_ids_are_sent_on_by_one(void **state)
+{
+    (void)state;
+    if (!can_do())
+        skip();
+    struct net *net = net_open_lanes(THREADS, 64);
+    int flows[FLOWS];
+    open_flows(net, flows);
+    apply_all(net, 0, false);
+    for (unsigned i = 0; i < ROUNDS; i++)
+        round_of_flows(net, flows, i);
+    assert_int_equal(net->gm1->ops->counters(net->gm1)[DP_ENCAPS].count, FLOWS * ROUNDS);
+    assert_int_equal(counted(net->gm2, DP_REPLAY), 0);
+    close_flows(flows);
+    net_close(net);
+}
+
+static void without_a_key_no_thread_sends(void **state)
+{
+    (void)state;
+    if (!can_do())
+        skip();
+    struct net *net = net_open_lanes(THREADS, 0);
+    int flows[FLOWS];
+    unsigned esp, clear;
+    open_flows(net, flows);
+    apply_all(net, 1, false);
+    apply(net, net->gm1, 1, NULL);
+    for (unsigned i = 0; i < FLOWS; i++)
+        send_to(flows[i], "192.168.14.10", "x", 1, 0);
+    assert_false(serve_until(net, net->h2, 300));
+    look_at_wire(net, &esp, &clear);
+    assert_int_equal(esp + clear, 0);
+    assert_int_equal(counted(net->gm1, DP_NO_KEY), FLOWS);
+    close_flows(flows);
+    net_close(net);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_threads_send_and_each_by_its_own_sender_id),
+        cmocka_unit_test(replay_windows_hold_good_packets_no_less),
+        cmocka_unit_test(key_changes_under_traffic_lose_nothing),
+        cmocka_unit_test(keys_without_sender_ids_are_sent_on_by_one),
+        cmocka_unit_test(without_a_key_no_thread_sends),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
