@@ -161,3 +161,9 @@ void handle_rekey(struct call *call, struct reply *reply)
     reply->deferred = true;
     free(group);
 }
+
+void handle_signing_rotate(struct call *call, struct reply *reply)
+{
+    if (!handler_refuses_query(call, reply, NULL) && body_is_empty(call, reply))
+        handler_defer(reply, MAIL_SIGNING_ROTATE);
+}

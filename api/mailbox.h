@@ -24,6 +24,7 @@ enum mailbox_kind {
     MAIL_CERT_RENEW,  /* POST /v1/cluster/nodes/{node}/renew */
     MAIL_BACKUP,      /* POST /v1/cluster/backup; the answer's octets are the sealed file */
     MAIL_ENROL_TOKEN, /* POST /v1/groups/{g}/enrolments; member; the answer's text is the token */
+    MAIL_SIGNING_ROTATE, /* POST /v1/signing-key/rotate */
     MAIL_ENROL_REVOKE, /* POST /v1/enrolments/{member}/revoke; member */
 };
 
@@ -37,7 +38,7 @@ struct mail {
 
 struct mail_answer {
     err_t err;
-    uint32_t seq;   /* MAIL_REKEY: the sequence number that was committed */
+    uint32_t seq;   /* MAIL_REKEY: the sequence number that was committed; MAIL_SIGNING_ROTATE: the version */
     uint64_t index; /* applied Raft index after it */
     char text[MAIL_TEXT_MAX];
     uint8_t *octets; /* MAIL_BACKUP: heap, of whoever has the answer; NULL: none */

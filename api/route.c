@@ -133,6 +133,9 @@ static json_t *cluster_answer(const struct mail *mail, const struct mail_answer 
         return json_pack("{s:s}", "removed", mail->group);
     case MAIL_PRIORITY:
         return json_pack("{s:s, s:I}", "node", mail->group, "priority", (json_int_t)mail->number);
+    case MAIL_SIGNING_ROTATE:
+        return json_pack("{s:I, s:I}", "signing_version", (json_int_t)answer->seq, "applied_index",
+                         (json_int_t)answer->index);
     case MAIL_TRANSFER:
         return json_pack("{s:s}", "leader", answer->text);
     case MAIL_STEP_DOWN:
@@ -147,19 +150,40 @@ static bool is_about_key(err_t err)
     return err == E_MISSING || err == E_NOT_FOUND || err == E_PERMISSION || err == E_BAD_LENGTH;
 }
 
+static const char *subject_of(enum mailbox_kind kind)
+{
+    switch (kind) {
+    case MAIL_REKEY:
+        return "Rekey";
+    case MAIL_SIGNING_ROTATE:
+        return "The signing key";
+    case MAIL_ENROL_TOKEN:
+    case MAIL_ENROL_REVOKE:
+        return "Enrolment";
+    default:
+        return "The cluster";
+    }
+}
+
+static void answer_problem(struct reply *reply, enum mailbox_kind kind, err_t err)
+{
+    if (kind == MAIL_BACKUP && is_about_key(err)) {
+        reply_problem(reply, PROBLEM_CONFLICT, "The backup key (node.backup_key_file): %s", err_text(err));
+    } else if (kind == MAIL_SIGNING_ROTATE && err == E_STATE) {
+        reply_problem(reply, PROBLEM_ROTATION_UNFINISHED,
+                      "A group still has a KEK whose rekeys are signed by the key before; wait for its KEK rekey");
+        reply_add(reply, "error", json_string(err_name(err)));
+    } else {
+        reply_error(reply, err, subject_of(kind));
+    }
+}
+
 void route_answered(struct reply *reply, const struct mail_answer *answer)
 {
     struct mail mail = reply->mail;
     reply->deferred = false;
     if (answer->err != E_OK) {
-        if (mail.kind == MAIL_BACKUP && is_about_key(answer->err))
-            reply_problem(reply, PROBLEM_CONFLICT, "The backup key (node.backup_key_file): %s",
-                          err_text(answer->err));
-        else
-            reply_error(reply, answer->err,
-                        mail.kind == MAIL_REKEY                                           ? "Rekey"
-                        : mail.kind == MAIL_ENROL_TOKEN || mail.kind == MAIL_ENROL_REVOKE ? "Enrolment"
-                                                                                          : "The cluster");
+        answer_problem(reply, mail.kind, answer->err);
         return;
     }
     if (mail.kind == MAIL_BACKUP) {

@@ -138,16 +138,18 @@ static void take(struct server *server, const struct mail *mail)
         take_backup(server, mail);
         return;
     }
-    if (mail->kind != MAIL_REKEY) {
+    if (mail->kind != MAIL_REKEY && mail->kind != MAIL_SIGNING_ROTATE) {
         take_cluster(server, mail);
         return;
     }
     struct asked *asked = malloc(sizeof(*asked));
-    err_t err = asked == NULL ? E_NO_MEMORY : E_UNSUPPORTED;
+    err_t err = E_NO_MEMORY;
     if (asked != NULL)
         *asked = (struct asked){server, mail->id};
     if (asked != NULL && mail->kind == MAIL_REKEY)
         err = core_rekey(server->core, mail->group, on_rekey, asked);
+    else if (asked != NULL)
+        err = core_signing_rotate(server->core, on_rekey, asked);
     if (err != E_OK) {
         free(asked);
         answer(server, mail->id, err, 0);

@@ -71,6 +71,11 @@ void core_configure(struct core *core, const struct ksd_config *config);
 typedef void (*core_rekey_fn)(void *context, err_t err, uint32_t seq);
 err_t core_rekey(struct core *core, const char *group, core_rekey_fn done, void *context) MUST_USE;
 
+/* An operator's new signing key, as the configuration wants it. done runs once it is committed, with its version, or with
+ * an error; each group then gets a KEK that brings it. E_NO_QUORUM (not ready), E_NOT_PRIMARY, E_AGAIN (one is being
+ * made), E_STATE (the last one has not reached all groups), E_NO_MEMORY, E_FULL: done does not run then. */
+err_t core_signing_rotate(struct core *core, core_rekey_fn done, void *context) MUST_USE;
+
 /* Why members are not served yet, as static text; NULL when they are. */
 const char *core_not_serving(const struct core *core);
 /* Why this server is not to be primary: its rekey engine is stuck, as static text; NULL: it is well. */

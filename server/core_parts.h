@@ -94,6 +94,8 @@ struct core {
     struct signer *signers[SIGNER_MAX];
     uint64_t key_missing_ms; /* since when there has been no signing key */
     bool sign_key_making;
+    core_rekey_fn rotate_asked; /* an operator waits for the key that is made */
+    void *rotate_context;
     struct {
         bool wanted;
         bool once; /* the file was compared in full at least once since the start */

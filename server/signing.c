@@ -49,28 +49,68 @@ static bool key_fits(const struct core *core)
            (want->sign_alg != SIGN_RSA || have->bits == want->sign_bits);
 }
 
-void signing_tick(struct core *core)
+static err_t make_key(struct core *core)
 {
-    if (core->sign_key_making || key_fits(core) || !core->ports.is_primary(core->ports.context))
-        return;
-    if (core_state(core)->previous_signing.version != 0)
-        return; /* one change at a time: the last one has not reached all members */
     struct job *job = job_new(JOB_SIGN_KEY);
     if (job == NULL)
-        return;
+        return E_NO_MEMORY;
     job->alg = core->config->sign_alg;
     job->bits = core->config->sign_bits;
-    core->sign_key_making = core_compute(core, job) == E_OK;
-    if (!core->sign_key_making)
+    err_t err = core_compute(core, job);
+    core->sign_key_making = err == E_OK;
+    if (err != E_OK)
         job_free(job);
+    return err;
+}
+
+/* One change at a time: without it some KEK would be two keys behind, and nobody could sign for its members. */
+static bool is_unfinished(const struct core *core)
+{
+    return core_state(core)->previous_signing.version != 0;
+}
+
+void signing_tick(struct core *core)
+{
+    if (core->sign_key_making || key_fits(core) || !core->ports.is_primary(core->ports.context) ||
+        is_unfinished(core))
+        return;
+    err_t err = make_key(core);
+    (void)err; /* the next tick tries again */
+}
+
+err_t core_signing_rotate(struct core *core, core_rekey_fn done, void *context)
+{
+    core->now_ms = clock_mono_ms(core->clock);
+    if (!core->ready || !core_state(core)->initialised)
+        return E_NO_QUORUM;
+    if (!core->ports.is_primary(core->ports.context))
+        return E_NOT_PRIMARY;
+    if (core->sign_key_making || core_state(core)->signing.version == 0)
+        return E_AGAIN;
+    if (is_unfinished(core))
+        return E_STATE;
+    err_t err = make_key(core);
+    if (err != E_OK)
+        return err;
+    core->rotate_asked = done;
+    core->rotate_context = context;
+    return E_OK;
+}
+
+static void made(struct core *core, err_t err)
+{
+    core_rekey_fn asked = core->rotate_asked;
+    core->sign_key_making = false;
+    core->rotate_asked = NULL;
+    if (asked != NULL)
+        asked(core->rotate_context, err, err == E_OK ? core_state(core)->signing.version : 0);
 }
 
 /* Committed, refused or lost: the next tick looks again. */
 static void on_key_done(void *context, const struct apply_result *result)
 {
     struct core *core = context;
-    (void)result;
-    core->sign_key_making = false;
+    made(core, result->err);
     core_soon(core);
 }
 
@@ -86,7 +126,7 @@ void signing_job_done(struct core *core, struct job *job)
     if (err == E_OK)
         err = core->ports.propose(core->ports.context, &command, on_key_done, core);
     if (err != E_OK)
-        core->sign_key_making = false;
+        made(core, err);
 }
 
 void signing_applied(struct core *core, const struct command *command, const struct apply_result *result)
@@ -101,6 +141,9 @@ void signing_applied(struct core *core, const struct command *command, const str
 
 void signing_close(struct core *core)
 {
+    if (core->rotate_asked != NULL)
+        core->rotate_asked(core->rotate_context, E_CANCELED, 0);
+    core->rotate_asked = NULL;
     for (size_t i = 0; i < SIGNER_MAX; i++)
         signer_release(core->signers[i]);
 }

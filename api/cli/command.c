@@ -223,6 +223,19 @@ static enum exit_code make_rekey(struct ksctl *k, const char *argument)
     return code;
 }
 
+static enum exit_code rotate_signing_key(struct ksctl *k, const char *argument)
+{
+    json_t *answer;
+    enum exit_code code = client_post(k->client, PATH_signing_rotate, argument, NULL, &answer);
+    if (k->json && answer != NULL)
+        print_json(k, answer);
+    else if (code == EXIT_DONE)
+        fprintf(k->out, "Signing key version %lld committed; a KEK rekey brings it to each group\n",
+                (long long)number_at(answer, "signing_version"));
+    json_decref(answer);
+    return code;
+}
+
 static const struct command commands[] = {
     {"show crypto gdoi", show_gdoi, "Groups, their lifetimes and what is left of them"},
     {"show crypto gdoi ks", show_ks, "Groups of this key server"},
@@ -240,6 +253,7 @@ static const struct command commands[] = {
     {"show metrics", show_metrics, "Counters and state as Prometheus reads them"},
     {"show livez", show_livez, "Does the server run; exit code 1 if not"},
     {"rekey GROUP", make_rekey, "Make new keys for the group now and push them"},
+    {"signing-key rotate", rotate_signing_key, "Make a new key that signs rekeys"},
 };
 
 enum { OWN_COUNT = sizeof(commands) / sizeof(commands[0]), COMMAND_MAX = 64 };

@@ -143,6 +143,24 @@ static void a_certificate_is_renewed_on_demand(void **state)
     answer_close(&a);
 }
 
+static void the_signing_key_is_rotated_one_at_a_time(void **state)
+{
+    struct answer a;
+    struct mail mail = exchange(*state, "/v1/signing-key/rotate", "", &(struct mail_answer){.seq = 4, .index = 99}, &a);
+    assert_int_equal(mail.kind, MAIL_SIGNING_ROTATE);
+    assert_int_equal(a.status, 202);
+    assert_at_number(&a, "signing_version", 4);
+    assert_at_number(&a, "applied_index", 99);
+    answer_close(&a);
+    exchange(*state, "/v1/signing-key/rotate", "", &(struct mail_answer){.err = E_STATE}, &a);
+    assert_problem(&a, 409, "rotation-unfinished");
+    assert_at_text(&a, "error", "STATE");
+    answer_close(&a);
+    exchange(*state, "/v1/signing-key/rotate", "", &(struct mail_answer){.err = E_NOT_PRIMARY}, &a);
+    assert_problem(&a, 409, "not-primary");
+    answer_close(&a);
+}
+
 static void states_are_compared_on_demand(void **state)
 {
     struct answer a;
@@ -196,6 +214,8 @@ static void what_is_malformed_never_reaches_the_loop(void **state)
                 {"/v1/cluster/transfer?x=1", ""},
                 {"/v1/cluster/step-down?x=1", ""},
                 {"/v1/cluster/hash?x=1", ""},
+                {"/v1/signing-key/rotate?x=1", ""},
+                {"/v1/signing-key/rotate", "{\"bits\":4096}"},
                 {"/v1/cluster/nodes/" NODE_A "/priority", ""},
                 {"/v1/cluster/nodes/" NODE_A "/priority", "{\"priority\":256}"},
                 {"/v1/cluster/nodes/" NODE_A "/priority", "{\"priority\":-1}"},
@@ -280,6 +300,7 @@ int main(void)
         SERVED(the_primarys_role_is_given_up),
         SERVED(a_priority_is_set),
         SERVED(a_certificate_is_renewed_on_demand),
+        SERVED(the_signing_key_is_rotated_one_at_a_time),
         SERVED(states_are_compared_on_demand),
         SERVED(a_backup_comes_as_the_octets_that_it_is),
         SERVED(a_backup_that_was_not_taken_says_why),
