@@ -4,6 +4,9 @@
 
 #include "gm-agent/esp_path_parts.h"
 
+_Static_assert(SEND_LEDGER_MAX >= TEK_TABLE_MAX * POLICY_SID_MAX,
+               "no counter of a key in the table is forgotten");
+
 void esp_path_init(struct esp_path *path, const struct rng *rng, const struct clock *clock)
 {
     memset(path, 0, sizeof(*path));

@@ -12,7 +12,9 @@
 #include "base/wire.h"
 
 enum {
-    SEND_LEDGER_MAX = 64,           /* keys remembered; the one used longest ago makes room; fewer are held */
+    /* Keys and sender ids remembered; the one used longest ago makes room. More than the key table and all
+     * threads have together, so that none of a key that may be sent on again is forgotten. */
+    SEND_LEDGER_MAX = 256,
     SEND_LEDGER_RESERVE = 60000000, /* SSIVs reserved at once: a minute of pseudotime */
     SEND_LEDGER_RESERVE_SEQ = 1 << 20,
     SEND_LEDGER_ENTRY_LEN = 4 + 4 + 2 + 8 + 4,

@@ -4,7 +4,8 @@
 # end; asserts nothing about time.
 #   tests/bench/path.sh [SECONDS PER LINE, default 5] [TRANSFORM, default aes256-gcm16] [DATAPATH WORDS, as "threads = 2;"]
 # All namespaces share this machine's cores, so figures are ratios of one run and not what a site with its own machine would see.
-# cpu_us: processor time of the sending and of the receiving agent for each packet, what the kernel does in their calls included.
+# cpu_us: processor time of the sending and of the receiving agent for each packet, what the kernel does in their calls included;
+# that is also what router and receiver do with it, as the next namespace takes a packet over within the sender's call.
 set -u
 cd "$(dirname "$(readlink -f "$0")")/../.."
 seconds=${1:-5}
