@@ -22,10 +22,18 @@ static json_t *view_sids(const struct member_record *member)
     return view_numbers(sids, count);
 }
 
+/* null: it takes the policy, as far as it said. */
+static json_t *view_quarantine(const struct member_record *member)
+{
+    if (member->quarantined_ms == 0)
+        return json_null();
+    return json_pack("{s:o, s:s}", "since", view_time(member->quarantined_ms), "reason", member->quarantine);
+}
+
 json_t *view_member(const struct member_record *member, const uint8_t node_id[NODE_ID_LEN])
 {
     return json_pack(
-        "{s:o, s:s, s:o, s:o, s:b, s:I, s:o, s:o, s:I, s:I, s:I, s:i, s:o, s:o, s:I, s:o}", "identity",
+        "{s:o, s:s, s:o, s:o, s:b, s:I, s:o, s:o, s:I, s:I, s:I, s:i, s:o, s:o, s:I, s:o, s:o}", "identity",
         view_identity(&member->identity), "identity_type", id_type_name(member->identity.type), "endpoint",
         view_endpoint(&member->endpoint), "key_server", view_hex(member->key_server, NODE_ID_LEN, ""),
         "registered_here", memcmp(member->key_server, node_id, NODE_ID_LEN) == 0, "registrations",
@@ -34,7 +42,7 @@ json_t *view_member(const struct member_record *member, const uint8_t node_id[NO
         (json_int_t)member->acks, "missed", (json_int_t)member->missed, "missed_in_row",
         member->missed_in_row, "sent_seq", view_numbers(member->sent_seq, MEMBER_SEQ_SHOWN), "acked_seq",
         view_numbers(member->acked_seq, MEMBER_SEQ_SHOWN), "seq_base", (json_int_t)member->seq_base, "sids",
-        view_sids(member));
+        view_sids(member), "quarantine", view_quarantine(member));
 }
 
 static const char *kind_word(enum rekey_kind kind)

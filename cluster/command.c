@@ -233,6 +233,11 @@ static void encode_operate_fields(struct writer *w, const struct command *c)
         write_bytes(w, BYTES_OF(c->u.enrol_used.request_mac));
         wrapped_encode(w, &c->u.enrol_used.psk);
         return;
+    case CMD_MEMBER_QUARANTINED:
+        write_u32(w, c->u.member_quarantined.group_id);
+        identity_encode(w, &c->u.member_quarantined.identity);
+        name_encode(w, c->u.member_quarantined.reason, sizeof(c->u.member_quarantined.reason));
+        return;
     case CMD_STATE_MARK:
         return;
     default:
@@ -260,6 +265,11 @@ static void decode_operate_fields(struct reader *r, struct command *out)
         read_into(r, out->u.enrol_used.token_id, ENROL_ID_LEN);
         read_into(r, out->u.enrol_used.request_mac, ENROL_MAC_LEN);
         wrapped_decode(r, &out->u.enrol_used.psk);
+        return;
+    case CMD_MEMBER_QUARANTINED:
+        out->u.member_quarantined.group_id = read_u32(r);
+        identity_decode(r, &out->u.member_quarantined.identity);
+        name_decode(r, out->u.member_quarantined.reason, sizeof(out->u.member_quarantined.reason));
         return;
     case CMD_STATE_MARK:
         return;

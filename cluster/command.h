@@ -132,6 +132,13 @@ struct cmd_enrol_used {
     struct wrapped psk;
 };
 
+/* Of a member that is registered; else E_NOT_FOUND. */
+struct cmd_member_quarantined {
+    uint32_t group_id;
+    struct identity identity;
+    char reason[QUARANTINE_REASON_MAX];
+};
+
 struct command {
     enum command_type type;
     uint64_t time_ms; /* cluster time of the proposer */
@@ -158,6 +165,7 @@ struct command {
         struct cmd_node_cert node_cert;
         struct cmd_enrol_set enrol_set;
         struct cmd_enrol_used enrol_used;
+        struct cmd_member_quarantined member_quarantined;
     } u;
 };
 

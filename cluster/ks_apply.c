@@ -225,6 +225,8 @@ static err_t dispatch(struct ks_apply *a, const struct command *command)
         return E_OK;
     case CMD_MEMBER_REGISTERED:
         return ks_apply_member_registered(a, &command->u.member_registered);
+    case CMD_MEMBER_QUARANTINED:
+        return ks_apply_member_quarantined(a, &command->u.member_quarantined);
     case CMD_MEMBER_REMOVED:
         ks_apply_member_removed(a, &command->u.member_removed);
         return E_OK;

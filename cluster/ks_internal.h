@@ -42,6 +42,11 @@ void ks_signing_settle(struct ks_apply *a);
 err_t ks_apply_group_set(struct ks_apply *a, const struct cmd_group_set *c) MUST_USE;
 void ks_apply_group_delete(struct ks_apply *a, const struct cmd_group_delete *c);
 err_t ks_apply_member_registered(struct ks_apply *a, const struct cmd_member_registered *c) MUST_USE;
+err_t ks_apply_member_quarantined(struct ks_apply *a, const struct cmd_member_quarantined *c) MUST_USE;
+/* Owns a copy of the reason. E_NO_MEMORY: nothing is changed. */
+err_t ks_member_quarantine(struct ks_member *member, uint64_t since_ms, const char *reason) MUST_USE;
+void ks_member_release(struct ks_member *member); /* it takes the policy again */
+void ks_member_free(struct ks_member *member);    /* NULL is fine */
 void ks_apply_member_removed(struct ks_apply *a, const struct cmd_member_removed *c);
 err_t ks_apply_rekey(struct ks_apply *a, const struct cmd_rekey *c) MUST_USE;
 err_t ks_apply_node_set(struct ks_apply *a, const struct cmd_node_set *c) MUST_USE;      /* the refusal */

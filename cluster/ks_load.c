@@ -47,10 +47,15 @@ static bool load_member(void *context, struct bytes key, struct bytes value)
     if (member == NULL)
         return stop(l, E_NO_MEMORY);
     member->record = record;
-    err = map_insert(&group->members, ks_member_key(member), member);
+    member->record.quarantine = NULL; /* borrowed from the row */
+    member->record.quarantined_ms = 0;
+    if (record.quarantined_ms != 0)
+        err = ks_member_quarantine(member, record.quarantined_ms, record.quarantine);
+    if (err == E_OK)
+        err = map_insert(&group->members, ks_member_key(member), member);
     if (err == E_OK)
         return true;
-    free(member);
+    ks_member_free(member);
     return stop(l, err);
 }
 

@@ -111,12 +111,57 @@ err_t ks_apply_member_registered(struct ks_apply *a, const struct cmd_member_reg
     r->registrations++;
     r->seq_base = c->offered_seq;
     r->missed_in_row = 0;
+    ks_member_release(member);
     r->sid_count = sids;
     r->first_sid = first_sid;
     result->member = member;
     ks_put_member(a, member);
     if (sids != 0)
         ks_put_group(a, group);
+    return E_OK;
+}
+
+void ks_member_release(struct ks_member *member)
+{
+    free((char *)(uintptr_t)member->record.quarantine);
+    member->record.quarantine = NULL;
+    member->record.quarantined_ms = 0;
+}
+
+void ks_member_free(struct ks_member *member)
+{
+    if (member != NULL)
+        ks_member_release(member);
+    free(member);
+}
+
+err_t ks_member_quarantine(struct ks_member *member, uint64_t since_ms, const char *reason)
+{
+    char *copy = strdup(reason);
+    if (copy == NULL)
+        return E_NO_MEMORY;
+    ks_member_release(member);
+    member->record.quarantine = copy;
+    member->record.quarantined_ms = since_ms;
+    return E_OK;
+}
+
+err_t ks_apply_member_quarantined(struct ks_apply *a, const struct cmd_member_quarantined *c)
+{
+    struct ks_group *group = ks_group_at(a->state, c->group_id);
+    struct row_key key = member_row_key(c->group_id, &c->identity);
+    struct ks_member *member = group != NULL ? map_find(&group->members, row_key_bytes(&key)) : NULL;
+    a->result->group = group;
+    a->result->group_id = c->group_id;
+    if (member == NULL || !quarantine_reason_ok(c->reason)) {
+        a->result->err = group == NULL ? E_UNKNOWN_GROUP : member == NULL ? E_NOT_FOUND : E_RANGE;
+        return E_OK;
+    }
+    err_t err = ks_member_quarantine(member, a->now_ms != 0 ? a->now_ms : 1, c->reason);
+    if (err != E_OK)
+        return err;
+    a->result->member = member;
+    ks_put_member(a, member);
     return E_OK;
 }
 
@@ -139,7 +184,7 @@ void ks_apply_member_removed(struct ks_apply *a, const struct cmd_member_removed
     if (a->removed != NULL)
         a->removed(a->context, group, member);
     a->result->removed = 1;
-    free(member);
+    ks_member_free(member);
 }
 
 static err_t served_fits(const struct ks_group *group, const struct ks_member *member,

@@ -141,8 +141,9 @@ struct tally {
 
 /* Returns whether the member is given up. One that never acknowledged anything stays: it may not know how
  * (RFC 8263 6). */
-static bool count_member(struct tally *tally, struct member_record *r, bool silent)
+static bool count_member(struct tally *tally, struct ks_member *member, bool silent)
 {
+    struct member_record *r = &member->record;
     r->rekeys_sent++;
     show(r->sent_seq, tally->seq);
     if (tally->ack == KEK_ACK_NONE)
@@ -150,6 +151,7 @@ static bool count_member(struct tally *tally, struct member_record *r, bool sile
     if (!silent) {
         r->acks++;
         r->missed_in_row = 0;
+        ks_member_release(member);
         show(r->acked_seq, tally->seq);
         tally->acked++;
         return false;
@@ -169,9 +171,9 @@ static void count_members(struct ks_apply *a, struct ks_group *group, struct tal
         if (member->record.seq_base >= tally->seq)
             continue;
         struct row_key key = member_row_key(group->record.id, &member->record.identity);
-        bool is_silent = silent_count > 0 &&
-                         bsearch(&key, silent, silent_count, sizeof(*silent), compare_keys) != NULL;
-        if (!count_member(tally, &member->record, is_silent)) {
+        bool is_silent =
+            silent_count > 0 && bsearch(&key, silent, silent_count, sizeof(*silent), compare_keys) != NULL;
+        if (!count_member(tally, member, is_silent)) {
             ks_put_member(a, member);
             continue;
         }
@@ -180,7 +182,7 @@ static void count_members(struct ks_apply *a, struct ks_group *group, struct tal
         if (a->removed != NULL)
             a->removed(a->context, group, member);
         a->result->removed++;
-        free(member);
+        ks_member_free(member);
     }
 }
 

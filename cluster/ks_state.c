@@ -19,9 +19,17 @@ static void free_values(struct map *map)
     map_close(map);
 }
 
+static void free_members(struct map *map)
+{
+    void *member;
+    for (size_t at = 0; (member = map_next(map, &at)) != NULL;)
+        ks_member_free(member);
+    map_close(map);
+}
+
 void ks_group_free(struct ks_group *group)
 {
-    free_values(&group->members);
+    free_members(&group->members);
     free(group->push);
     free(group);
 }

@@ -15,6 +15,7 @@ enum {
     AGENT_REGISTER_GAP_MS = 1000,  /* shortest time between the starts of two rounds over the server list */
     AGENT_DELETE_JITTER_MS = 5000, /* after deleted keys all members come at once, or rather not */
     AGENT_UNSUPPORTED_RETRY_MS = 600000, /* a policy that we cannot do is not asked for every minute */
+    AGENT_REFUSAL_GAP_MS = 60000,        /* between two words about rekeys that we cannot do */
     AGENT_APPLY_RETRY_MS = 5000,         /* the data path refused: try again */
     AGENT_BACKOFF_DOUBLINGS_MAX = 12,
     AGENT_LOG_LINES_MAX = 5, /* of refused rekeys, a second */
@@ -89,7 +90,8 @@ struct agent {
     uint64_t round_started_ms;
     uint64_t next_round_ms; /* TIME_NEVER: none is due */
     bool refused_policy;    /* in this round a server had a policy that we cannot do */
-    bool registered;        /* have policy and keys of some server */
+    uint64_t told_ms; /* monotonic: when a key server was last told of a rekey that we cannot do; 0: never */
+    bool registered;  /* have policy and keys of some server */
     bool stopped;
     struct endpoint registered_with;
     uint64_t registered_ms;

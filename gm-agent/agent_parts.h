@@ -27,5 +27,8 @@ void agent_take_policy(struct agent *agent, const struct group_policy *policy);
 void agent_take_time(struct agent *agent, const struct group_policy *policy, bool pushed, uint64_t now_ms);
 /* Sends and receives by keys that count, and has no sender id for them. */
 bool agent_lacks_sid(const struct agent *agent);
+/* The key server at peer is told, under the SA, that we cannot do the policy, and why. */
+void agent_tell_refusal(struct agent *agent, const struct isakmp_sa *sa, const struct endpoint *peer,
+                        const char *why, struct agent_effects *out);
 
 #endif

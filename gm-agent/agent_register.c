@@ -4,6 +4,7 @@
 
 #include "base/event.h"
 #include "gm-agent/agent_parts.h"
+#include "proto/gdoi/quarantine.h"
 
 static const struct endpoint *server_of(const struct agent *agent)
 {
@@ -48,6 +49,27 @@ static void back_off(struct agent *agent, uint64_t now_ms)
     agent_round_at(agent, now_ms + wait_ms / 2 + agent_random(agent, wait_ms / 2 + 1), now_ms);
 }
 
+void agent_tell_refusal(struct agent *agent, const struct isakmp_sa *sa, const struct endpoint *peer,
+                        const char *why, struct agent_effects *out)
+{
+    uint8_t word[QUARANTINE_LEN_MAX], data[ISAKMP_HEADER_LEN + QUARANTINE_LEN_MAX + 256];
+    struct writer body = writer_over(word, sizeof(word)), w = writer_over(data, sizeof(data));
+    uint32_t message_id = (uint32_t)agent_random(agent, UINT32_MAX) + 1;
+    if (!sa->established)
+        return;
+    quarantine_encode(&body, &agent->config->group, why);
+    if (writer_end(&body) == E_OK &&
+        informational_notify(sa, message_id, NOTIFY_POLICY_REFUSED, writer_bytes(&body), &w) == E_OK)
+        agent_send(out, peer, writer_bytes(&w));
+}
+
+/* Without the words before it, which are for our own log. */
+static const char *refusal(const struct registration *reg)
+{
+    const char *colon = strstr(reg->why, ": ");
+    return colon != NULL ? colon + 2 : reg->why;
+}
+
 static void on_failed(struct agent *agent, const struct registration_effects *effects, uint64_t now_ms,
                       struct agent_effects *out)
 {
@@ -63,8 +85,10 @@ static void on_failed(struct agent *agent, const struct registration_effects *ef
             event(IKMP_MODE_FAILURE, "main", ks, agent->reg.why);
         event(GM_REGISTRATION_FAILED, ks, group, agent->reg.why);
     }
-    if (effects->reason == E_UNSUPPORTED)
+    if (effects->reason == E_UNSUPPORTED) {
         agent->refused_policy = true;
+        agent_tell_refusal(agent, &agent->reg.sa, &agent->reg.server, refusal(&agent->reg), out);
+    }
     registration_close(&agent->reg);
     if (++agent->server < agent->config->server_count)
         try_server(agent, now_ms, out);

@@ -177,12 +177,22 @@ static void after_rekey(struct agent *agent, bool lost_kek, uint64_t now_ms)
     }
 }
 
+/* It comes again and again, since nobody acknowledges it. */
+static void tell(struct agent *agent, const char *why, uint64_t now_ms, struct agent_effects *out)
+{
+    if (agent->told_ms != 0 && now_ms - agent->told_ms < AGENT_REFUSAL_GAP_MS)
+        return;
+    agent->told_ms = now_ms;
+    agent_tell_refusal(agent, &agent->idle_sa, &agent->idle_peer, why, out);
+}
+
 static void install(struct agent *agent, const struct endpoint *from, struct bytes datagram,
                     const struct push_received *message, uint64_t now_ms, struct agent_effects *out)
 {
     const char *why = NULL;
     if (message->has_policy && !agent_policy_usable(agent, &message->policy, &why)) {
         refuse(agent, from, why, now_ms);
+        tell(agent, why, now_ms, out);
         return;
     }
     bool had_kek = agent->listen.active;

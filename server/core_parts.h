@@ -106,6 +106,10 @@ struct core {
     } sync;
     struct minority minority;
     struct engine_watch watch;
+    struct {
+        uint64_t second_ms;
+        unsigned count;
+    } quarantine; /* commands of this second */
     uint8_t reply[ISAKMP_MESSAGE_MAX];
     uint8_t plain[ISAKMP_MESSAGE_MAX];
     struct admission admission; /* large: last */
@@ -157,6 +161,10 @@ void phase1_tick(struct core *core);
 void registration_datagram(struct core *core, const struct ike_path *path, const struct isakmp_header *header,
                            struct bytes datagram);
 
+/* quarantine.c: data of a notify under the member's SA. */
+enum { QUARANTINE_PER_SECOND_MAX = 200 };
+void quarantine_notice(struct core *core, const struct isakmp_sa *sa, struct bytes data);
+
 /* notices.c */
 void notices_datagram(struct core *core, const struct ike_path *path, const struct isakmp_header *header,
                       struct bytes body);
@@ -195,8 +203,8 @@ err_t core_compute(struct core *core, struct job *job) MUST_USE;
 void engine_watch_job_back(struct core *core);
 
 /* signing.c */
-/* The signing key of a version, opened: the current, or the one before while a KEK needs it. NULL if the state has it not (any
- * more). Borrowed. */
+/* The signing key of a version, opened: the current, or the one before while a KEK needs it. NULL if the
+ * state has it not (any more). Borrowed. */
 struct signer *signing_find(struct core *core, uint32_t version);
 void signing_tick(struct core *core);
 void signing_job_done(struct core *core, struct job *job);

@@ -51,6 +51,11 @@ static void take(struct core *core, const struct ike_path *path, struct ike_sa *
         ike_table_remove(&core->table, sa);
         break;
     case INFO_NOTIFY:
+        if (info->notify_type == NOTIFY_POLICY_REFUSED) {
+            if (core_admit(core, path)) /* likewise */
+                quarantine_notice(core, full, info->data);
+            break;
+        }
         stranger_event(core, IKMP_MODE_FAILURE, "Informational", core_peer_text(path, peer),
                        notify_name(info->notify_type));
         break;

@@ -1,9 +1,12 @@
 #include "storage/record.h"
 
+#include <string.h>
+
 #include "storage/record_part.h"
 
-enum { GROUP_RECORD_VERSION = 2 }; /* 1: without runway and pseudotime base */
-enum { PSK_ENROLLED_VERSION = 2 }; /* with an enrolment */
+enum { GROUP_RECORD_VERSION = 2 };       /* 1: without runway and pseudotime base */
+enum { PSK_ENROLLED_VERSION = 2 };       /* with an enrolment */
+enum { MEMBER_QUARANTINED_VERSION = 2 }; /* with a reason */
 
 static struct reader row_reader(struct bytes row)
 {
@@ -88,7 +91,7 @@ err_t group_record_decode(struct group_record *out, struct bytes row)
 
 void member_record_encode(struct writer *w, const struct member_record *r)
 {
-    write_u8(w, RECORD_VERSION);
+    write_u8(w, r->quarantined_ms != 0 ? MEMBER_QUARANTINED_VERSION : RECORD_VERSION);
     write_u32(w, r->group_id);
     identity_encode(w, &r->identity);
     endpoint_encode(w, &r->endpoint);
@@ -107,12 +110,21 @@ void member_record_encode(struct writer *w, const struct member_record *r)
         write_u32(w, r->acked_seq[i]);
     write_u16(w, r->sid_count);
     write_u32(w, r->first_sid);
+    if (r->quarantined_ms != 0) {
+        write_u64(w, r->quarantined_ms);
+        size_t len = strlen(r->quarantine) + 1; /* with its NUL, so that a row can be read where it is */
+        write_u8(w, (uint8_t)len);
+        write_bytes(w, (struct bytes){(const uint8_t *)r->quarantine, len});
+    }
 }
 
 err_t member_record_decode(struct member_record *out, struct bytes row)
 {
     *out = (struct member_record){0};
-    struct reader r = row_reader(row);
+    struct reader r = reader_over(row);
+    uint8_t version = read_u8(&r);
+    if (r.err == E_OK && version != RECORD_VERSION && version != MEMBER_QUARANTINED_VERSION)
+        reader_fail(&r, E_BAD_VERSION);
     out->group_id = read_u32(&r);
     identity_decode(&r, &out->identity);
     endpoint_decode(&r, &out->endpoint);
@@ -132,6 +144,14 @@ err_t member_record_decode(struct member_record *out, struct bytes row)
     out->sid_count = read_u16(&r);
     reader_require(&r, out->sid_count <= MEMBER_SID_MAX);
     out->first_sid = read_u32(&r);
+    if (version == MEMBER_QUARANTINED_VERSION) {
+        out->quarantined_ms = read_u64(&r);
+        struct bytes reason = read_bytes(&r, read_u8(&r));
+        bool good = r.err == E_OK && reason.len > 1 && reason.len <= QUARANTINE_REASON_MAX &&
+                    memchr(reason.data, 0, reason.len) == reason.data + reason.len - 1;
+        reader_require(&r, good && out->quarantined_ms != 0);
+        out->quarantine = good ? (const char *)reason.data : NULL;
+    }
     return reader_end(&r);
 }
 

@@ -9,6 +9,7 @@
 #include "base/addr.h"
 #include "proto/crypto/keywrap.h"
 #include "proto/gdoi/group_policy.h"
+#include "proto/gdoi/quarantine.h"
 #include "proto/ike/enrol.h"
 #include "proto/wire/id_payload.h"
 
@@ -147,6 +148,8 @@ struct member_record {
     uint32_t acked_seq[MEMBER_SEQ_SHOWN]; /* newest first */
     uint16_t sid_count;
     uint32_t first_sid;         /* its SIDs are first_sid .. first_sid + sid_count - 1 */
+    uint64_t quarantined_ms;    /* since then it cannot do the policy; 0: it can, as far as it said */
+    const char *quarantine;     /* why; NULL when quarantined_ms is 0. Of a decoded row: in the row */
 };
 
 /* The one-time token by which a member of one address gets its pre-shared key (proto/ike/enrol.h). */

@@ -17,7 +17,11 @@ static void put_member(FILE *out, const json_t *group, const json_t *member)
     fprintf(out, " Group ID          : %s\n", text_at(group, "identity"));
     fprintf(out, " Group Name        : %s\n", text_at(group, "name"));
     fprintf(out, " Group Type        : GDOI (ISAKMP)\n");
-    fprintf(out, " GM State          : Registered\n");
+    bool quarantined = is_there(member, "quarantine");
+    fprintf(out, " GM State          : %s\n", quarantined ? "Quarantined" : "Registered");
+    if (quarantined)
+        fprintf(out, " Quarantine reason : %s (since %s)\n", text_at(member, "quarantine.reason"),
+                text_at(member, "quarantine.since"));
     if (true_at(member, "registered_here"))
         fprintf(out, " Key Server ID     : %s\n", text_at(group, "server_address"));
     fprintf(out, " Rekeys sent       : %lld\n", (long long)number_at(member, "rekeys_sent"));

@@ -19,7 +19,8 @@ static err_t take_notify(const struct isakmp_sa *sa, struct bytes body, struct i
     err_t err = notify_decode(&notify, body);
     if (err != E_OK)
         return err;
-    *out = (struct informational){.kind = INFO_NOTIFY, .notify_type = notify.type, .protected = sa != NULL};
+    *out = (struct informational){
+        .kind = INFO_NOTIFY, .notify_type = notify.type, .data = notify.data, .protected = sa != NULL};
     if (sa == NULL)
         return E_OK; /* a hint, whatever it says */
     bool dpd = notify.type == NOTIFY_DPD_R_U_THERE || notify.type == NOTIFY_DPD_R_U_THERE_ACK;

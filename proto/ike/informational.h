@@ -19,7 +19,8 @@ struct informational {
     enum informational_kind kind;
     uint16_t notify_type;
     uint32_t dpd_seq;
-    bool protected; /* HASH was good */
+    struct bytes data; /* of a notify; views plain, or a clear message */
+    bool protected;    /* HASH was good */
 };
 
 /* Decode and check one informational message (header already decoded). Under an SA: E flag and HASH are

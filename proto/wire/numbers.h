@@ -204,6 +204,7 @@ enum notify_type {
     NOTIFY_UNEQUAL_PAYLOAD_LENGTHS = 30,
     NOTIFY_RESPONDER_LIFETIME = 24576,
     NOTIFY_INITIAL_CONTACT = 24578,
+    NOTIFY_POLICY_REFUSED = 33616, /* ours, of the private status types (proto/gdoi/quarantine.h) */
     NOTIFY_DPD_R_U_THERE = 36136,
     NOTIFY_DPD_R_U_THERE_ACK = 36137,
 };

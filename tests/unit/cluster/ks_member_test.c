@@ -202,6 +202,53 @@ static void a_reset_starts_sender_ids_again_under_a_new_key_only(void **state)
     group_policy_close(&policy);
 }
 
+static struct command quarantine_of(uint32_t group_id, uint8_t n, const char *reason)
+{
+    struct command c = {.type = CMD_MEMBER_QUARANTINED,
+                        .u.member_quarantined = {.group_id = group_id, .identity = member_id(n)}};
+    memcpy(c.u.member_quarantined.reason, reason, strlen(reason));
+    return c;
+}
+
+static void a_quarantine_lasts_until_the_member_takes_the_policy(void **state)
+{
+    struct ks *ks = *state;
+    assert_ok(join(ks, 1, 1));
+    assert_ok(join(ks, 1, 2));
+    struct command c = quarantine_of(1, 1, "no AES-GCM");
+    assert_ok(apply(ks, &c));
+    assert_string_equal(member_of(ks, 1, 1)->quarantine, "no AES-GCM");
+    assert_int_equal(member_of(ks, 1, 2)->quarantined_ms, 0);
+    compare_with_rows(ks);
+    assert_ok(join(ks, 1, 1));
+    assert_int_equal(member_of(ks, 1, 1)->quarantined_ms, 0);
+    compare_with_rows(ks);
+    /* Or until it acknowledges a rekey. */
+    c = quarantine_of(1, 1, "no ESP");
+    assert_ok(apply(ks, &c));
+    c = quarantine_of(1, 2, "no ESP");
+    assert_ok(apply(ks, &c));
+    assert_ok(rekey(ks, 1, REKEY_TEK));
+    struct identity silent[] = {member_id(2)};
+    assert_ok(push_done(ks, 1, group_of(ks, 1)->record.seq, silent, 1));
+    assert_int_equal(member_of(ks, 1, 1)->quarantined_ms, 0);
+    assert_string_equal(member_of(ks, 1, 2)->quarantine, "no ESP");
+    compare_with_rows(ks);
+}
+
+static void a_quarantine_that_makes_no_sense_changes_nothing(void **state)
+{
+    struct ks *ks = *state;
+    assert_ok(join(ks, 1, 1));
+    struct command c = quarantine_of(1, 2, "not a member");
+    assert_err(apply(ks, &c), E_NOT_FOUND);
+    c = quarantine_of(5, 1, "no such group");
+    assert_err(apply(ks, &c), E_UNKNOWN_GROUP);
+    c = quarantine_of(1, 1, "two\nlines");
+    assert_err(apply(ks, &c), E_RANGE);
+    assert_int_equal(member_of(ks, 1, 1)->quarantined_ms, 0);
+}
+
 static void a_removed_member_is_gone(void **state)
 {
     struct ks *ks = *state;
@@ -239,6 +286,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(sender_ids_wait_for_the_rekey_that_changes_their_length, setup_gcm,
                                         ks_teardown),
         cmocka_unit_test_setup_teardown(a_reset_starts_sender_ids_again_under_a_new_key_only, setup_gcm,
+                                        ks_teardown),
+        cmocka_unit_test_setup_teardown(a_quarantine_lasts_until_the_member_takes_the_policy, ks_setup_group,
+                                        ks_teardown),
+        cmocka_unit_test_setup_teardown(a_quarantine_that_makes_no_sense_changes_nothing, ks_setup_group,
                                         ks_teardown),
         cmocka_unit_test_setup_teardown(a_removed_member_is_gone, ks_setup_group, ks_teardown),
     };

@@ -100,6 +100,11 @@ static inline void draw_command(struct draw *d, struct command *c)
         };
         draw_bytes(d, c->u.member_registered.key_server, NODE_ID_LEN);
         return;
+    case CMD_MEMBER_QUARANTINED:
+        c->u.member_quarantined =
+            (struct cmd_member_quarantined){.group_id = draw_u32(d), .identity = draw_identity(d)};
+        memset(c->u.member_quarantined.reason, 'r', 1 + draw_below(d, QUARANTINE_REASON_MAX - 1));
+        return;
     case CMD_MEMBER_REMOVED:
         c->u.member_removed = (struct cmd_member_removed){draw_u32(d), draw_identity(d)};
         return;

@@ -97,6 +97,31 @@ static void a_policy_that_we_cannot_do_is_refused_whole(void **state)
     assert_int_equal(w->out_spi, 0x1001);
     assert_int_equal(w->selector_count, 2);
     assert_int_equal(w->acks.count, 0);
+    assert_int_equal(w->ks[0].refusals, 1); /* it is told, under the SA of the registration */
+    assert_string_equal(w->ks[0].refusal, "IPv6 selectors are not supported by this data path");
+    world_push(w, writer_bytes(&writer)); /* nobody acknowledged it, so it comes again */
+    world_run(w, 100);
+    assert_int_equal(w->ks[0].refusals, 1);
+    world_run(w, AGENT_REFUSAL_GAP_MS);
+    world_push(w, writer_bytes(&writer));
+    world_run(w, 100);
+    assert_int_equal(w->ks[0].refusals, 2);
+    world_close(w);
+}
+
+static void a_registration_with_a_policy_that_we_cannot_do_is_told_to_its_server(void **state)
+{
+    (void)state;
+    struct world *w = world_open(34, 1);
+    w->policy.selectors[0] = world_selector("2001:db8:1::/48", "2001:db8:2::/48");
+    world_start(w);
+    world_run(w, 3600000);
+    assert_false(w->agent.registered);
+    assert_int_equal(w->ks[0].refusals, w->ks[0].registered); /* each time, but never in a loop */
+    assert_in_range(w->ks[0].refusals, 5, 14);
+    w->policy.selectors[0] = world_selector("10.1.0.0/16", "10.2.0.0/16");
+    world_run(w, AGENT_UNSUPPORTED_RETRY_MS);
+    assert_true(w->agent.registered);
     world_close(w);
 }
 
@@ -176,6 +201,7 @@ int main(void)
         cmocka_unit_test(one_deleted_key_of_two_needs_no_registration),
         cmocka_unit_test(deletes_and_new_keys_in_one_push_replace),
         cmocka_unit_test(a_policy_that_we_cannot_do_is_refused_whole),
+        cmocka_unit_test(a_registration_with_a_policy_that_we_cannot_do_is_told_to_its_server),
         cmocka_unit_test(a_counter_mode_key_by_rekey_makes_it_register_for_a_sender_id),
         cmocka_unit_test(sender_ids_of_the_registration_hold_for_later_keys),
         cmocka_unit_test(a_rekey_in_time_puts_off_the_registration),

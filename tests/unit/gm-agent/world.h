@@ -12,6 +12,7 @@
 #include "proto/gdoi/pull_server.h"
 #include "proto/gdoi/push.h"
 #include "proto/gdoi/push_ack.h"
+#include "proto/gdoi/quarantine.h"
 #include "proto/ike/answer_cache.h"
 #include "proto/ike/main_mode.h"
 #include "tests/lib/test.h"
@@ -33,6 +34,8 @@ struct ks {
     struct answer_cache cache;
     unsigned exchanges; /* main modes begun */
     unsigned deletes;   /* phase-1 Deletes received */
+    unsigned refusals;  /* words that it cannot do the policy */
+    char refusal[QUARANTINE_REASON_MAX];
     unsigned registered;
 };
 

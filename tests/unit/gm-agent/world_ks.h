@@ -143,9 +143,17 @@ static inline void ks_datagram(struct ks *ks, const struct endpoint *from, struc
     else if (header.exchange == EXCHANGE_INFORMATIONAL) {
         uint8_t plain[ISAKMP_MESSAGE_MAX];
         struct informational info = {0};
-        if (ks->sa.established && informational_open(&ks->sa, &header, body, plain, &info) == E_OK &&
-            info.kind == INFO_DELETE_SA)
+        struct quarantine said;
+        if (!ks->sa.established || informational_open(&ks->sa, &header, body, plain, &info) != E_OK)
+            return;
+        if (info.kind == INFO_DELETE_SA)
             ks->deletes++;
+        if (info.kind == INFO_NOTIFY && info.notify_type == NOTIFY_POLICY_REFUSED) {
+            assert_ok(quarantine_decode(&said, info.data));
+            assert_true(identity_equal(&said.group, &w->config.group));
+            memcpy(ks->refusal, said.reason, sizeof(ks->refusal));
+            ks->refusals++;
+        }
     }
 }
 

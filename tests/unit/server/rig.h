@@ -77,7 +77,7 @@ struct rig {
     size_t many_limit; /* what send_many takes at most at once; 0: all */
     bool many_stuck;   /* it takes none */
     size_t many_count; /* datagrams by send_many so far */
-    size_t applied[CMD_MEMBER_SERVED + 1];
+    size_t applied[CMD_MEMBER_QUARANTINED + 1];
     long fault; /* the allocation inside the core that fails, counted down; -1: none */
     bool fault_hit;
 };

@@ -205,6 +205,8 @@ static inline struct member_record draw_member(struct draw *d)
         .sid_count = (uint16_t)draw_below(d, MEMBER_SID_MAX + 1),
         .first_sid = draw_u32(d),
     };
+    m.quarantined_ms = 1 + draw_below(d, 1000000);
+    m.quarantine = "a reason of some length" + draw_below(d, 20);
     draw_bytes(d, m.key_server, sizeof(m.key_server));
     draw_bytes(d, m.sent_seq, sizeof(m.sent_seq));
     draw_bytes(d, m.acked_seq, sizeof(m.acked_seq));

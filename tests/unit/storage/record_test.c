@@ -60,6 +60,24 @@ ROUND_TRIP(psk, struct psk_record, draw_psk)
 ROUND_TRIP(signing, struct signing_record, draw_signing)
 ROUND_TRIP(cluster, struct cluster_record, draw_cluster)
 
+/* As it was before there was quarantine. */
+static void a_member_without_complaint_is_a_row_of_version_1(void **state)
+{
+    (void)state;
+    struct draw d;
+    draw_init(&d, 12);
+    struct member_record in = draw_member(&d), out;
+    uint8_t row[1024];
+    struct writer w = writer_over(row, sizeof(row));
+    in.quarantined_ms = 0;
+    in.quarantine = NULL;
+    member_record_encode(&w, &in);
+    assert_int_equal(row[0], 1);
+    assert_ok(member_record_decode(&out, writer_bytes(&w)));
+    assert_int_equal(out.quarantined_ms, 0);
+    assert_int_equal(out.first_sid, in.first_sid);
+}
+
 /* As it was before there were tokens: the state's hash stays what it was. */
 static void a_key_of_a_configuration_is_a_row_of_version_1(void **state)
 {
@@ -252,6 +270,7 @@ int main(void)
         cmocka_unit_test(a_member_row_survives_encoding),
         cmocka_unit_test(a_rekey_row_survives_encoding),
         cmocka_unit_test(a_psk_row_survives_encoding),
+        cmocka_unit_test(a_member_without_complaint_is_a_row_of_version_1),
         cmocka_unit_test(a_key_of_a_configuration_is_a_row_of_version_1),
         cmocka_unit_test(a_signing_row_survives_encoding),
         cmocka_unit_test(a_cluster_row_survives_encoding),
