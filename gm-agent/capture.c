@@ -28,8 +28,11 @@ static bool take_number(struct words *w, uint32_t least, uint32_t most, uint32_t
 
 static bool take_protocol(struct words *w, struct capture_filter *out)
 {
-    static const struct words_name known[] = {
-        {"icmp", IPPROTO_ICMP}, {"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}, {"esp", IPPROTO_ESP}};
+    static const struct words_name known[] = {{"icmp", IPPROTO_ICMP},
+                                              {"icmp6", IPPROTO_ICMPV6},
+                                              {"tcp", IPPROTO_TCP},
+                                              {"udp", IPPROTO_UDP},
+                                              {"esp", IPPROTO_ESP}};
     uint32_t number = 0;
     out->has_protocol = true;
     if (words_name(w, known, ARRAY_LEN(known), &out->protocol))
@@ -55,10 +58,10 @@ static bool take_option(struct words *w, struct capture_request *out, const char
         out->wan = !out->lan;
         return true;
     }
-    *why = "host is an IPv4 address";
+    *why = "host is an address";
     if (strcmp(word, "host") == 0)
-        return out->filter.has_host = words_ipv4(w, out->filter.host);
-    *why = "proto is icmp, tcp, udp, esp or a number up to 255";
+        return out->filter.has_host = words_addr(w, &out->filter.host);
+    *why = "proto is icmp, icmp6, tcp, udp, esp or a number up to 255";
     if (strcmp(word, "proto") == 0)
         return take_protocol(w, &out->filter);
     *why = "port is a number from 1 to 65535";
@@ -103,7 +106,7 @@ bool capture_matches(const struct capture_filter *filter, struct bytes packet)
         return true;
     if (ip_packet_decode(&p, packet) != E_OK)
         return false;
-    if (filter->has_host && memcmp(p.src, filter->host, 4) != 0 && memcmp(p.dst, filter->host, 4) != 0)
+    if (filter->has_host && !addr_equal(&p.src, &filter->host) && !addr_equal(&p.dst, &filter->host))
         return false;
     if (filter->has_protocol && p.protocol != filter->protocol)
         return false;

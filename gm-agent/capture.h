@@ -29,7 +29,7 @@ enum capture_direction { CAPTURE_IN = 1, CAPTURE_OUT = 2 }; /* as in epb_flags *
 /* All that are set must match; an ICMP error does not match by what it quotes. */
 struct capture_filter {
     bool has_host, has_protocol;
-    uint8_t host[4]; /* source or destination */
+    struct addr host; /* source or destination */
     uint8_t protocol;
     uint16_t port; /* of either end, 0: any; later fragments have none */
 };
@@ -43,7 +43,7 @@ struct capture_request {
 
 /* words: what follows "capture". E_RANGE with why (static text). */
 err_t capture_parse(char **words, size_t count, struct capture_request *out, const char **why) MUST_USE;
-/* IPv6 packets and broken ones match only a filter with nothing set. */
+/* Broken packets match only a filter with nothing set. */
 bool capture_matches(const struct capture_filter *filter, struct bytes packet);
 /* Section header and interface descriptions. */
 void capture_write_head(struct writer *w, const char *const *devices, size_t count, uint32_t snap);

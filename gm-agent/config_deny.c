@@ -3,10 +3,11 @@
 #include "gm-agent/config_parts.h"
 
 static const char *const keys[] = {"src", "dst", "protocol", "src_port", "dst_port", NULL};
-static const char *const protocol_words[] = {"any", "icmp", "tcp", "udp", "sctp", NULL};
-static const uint8_t protocols[] = {0, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
+static const char *const protocol_words[] = {"any", "icmp", "tcp", "udp", "sctp", "icmp6", NULL};
+static const uint8_t protocols[] = {0, IPPROTO_ICMP, IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMPV6};
 
-static err_t read_entry(const struct conf_node *node, struct selector *out, struct conf_error *error)
+static err_t read_entry(const struct conf_node *node, bool ipv6, struct selector *out,
+                        struct conf_error *error)
 {
     unsigned word = 0;
     uint32_t src_port = 0, dst_port = 0;
@@ -21,10 +22,13 @@ static err_t read_entry(const struct conf_node *node, struct selector *out, stru
     out->protocol = protocols[word];
     out->src_port = (uint16_t)src_port;
     out->dst_port = (uint16_t)dst_port;
-    if ((src_port != 0 || dst_port != 0) && (out->protocol == 0 || out->protocol == IPPROTO_ICMP))
+    if ((src_port != 0 || dst_port != 0) &&
+        (word == 0 || out->protocol == IPPROTO_ICMP || out->protocol == IPPROTO_ICMPV6))
         return conf_fail(node, error, "deny: expected protocol \"tcp\", \"udp\" or \"sctp\" with a port");
-    if (out->src.addr.family != AF_INET || out->dst.addr.family != AF_INET)
-        return conf_fail(node, error, "deny: expected IPv4 prefixes");
+    if (out->src.addr.family != out->dst.addr.family)
+        return conf_fail(node, error, "deny: expected src and dst of one family");
+    if (out->src.addr.family != AF_INET && !ipv6)
+        return conf_fail(node, error, "deny: expected IPv4 prefixes, or backend \"user\"");
     return E_OK;
 }
 
@@ -38,7 +42,7 @@ err_t config_read_deny(const struct conf_node *datapath, struct gm_datapath_conf
     if (conf_count(list) > GM_DENY_MAX)
         return conf_fail(list, error, "deny: expected at most %d entries", GM_DENY_MAX);
     for (size_t i = 0; i < conf_count(list) && err == E_OK; i++) {
-        err = read_entry(conf_item(list, i), &out->deny[i], error);
+        err = read_entry(conf_item(list, i), out->backend == GM_BACKEND_USER, &out->deny[i], error);
         out->deny_count = i + 1;
     }
     return err;

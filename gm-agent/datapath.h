@@ -28,7 +28,7 @@ struct datapath_state {
      * and nothing but UDP 848, 500, 4500 and the local deny entries may be forwarded between LAN and WAN.
      * What the machine itself sends and gets is not touched. */
     bool closed;
-    const struct selector *denies; /* local: pass in clear whatever the group says; IPv4 */
+    const struct selector *denies; /* local: pass in clear whatever the group says */
     size_t deny_count;
     enum datapath_direction direction;
     const char *group;        /* its name, for the log; may be NULL */
@@ -36,13 +36,13 @@ struct datapath_state {
     uint32_t time_window_ms;  /* time-based anti-replay of the group; 0: off */
 };
 
-/* One kind of event in the data path, with who was first and last. Addresses are IPv4 octets. */
+/* One kind of event in the data path, with who was first and last. */
 struct datapath_counter {
     uint64_t count;
     uint64_t first_ms; /* wall clock */
     uint64_t last_ms;
-    uint8_t first_src[4], first_dst[4];
-    uint8_t last_src[4], last_dst[4];
+    struct addr first_src, first_dst;
+    struct addr last_src, last_dst;
 };
 
 enum datapath_counter_id {

@@ -14,7 +14,8 @@
 
 err_t datapath_user_check(const struct group_policy *policy, const char **why)
 {
-    static const struct policy_ability ability = {.multicast = true, .entries_max = POLICY_ENTRY_MAX};
+    static const struct policy_ability ability = {
+        .ipv6 = true, .multicast = true, .entries_max = POLICY_ENTRY_MAX};
     struct policy_list list;
     size_t entry;
     *why = NULL;
@@ -29,31 +30,71 @@ err_t datapath_user_check(const struct group_policy *policy, const char **why)
     return *why == NULL ? E_OK : E_UNSUPPORTED;
 }
 
+void user_count_lost(struct user_datapath *dp, const uint8_t *packet)
+{
+    struct addr src = {.family = AF_INET}, dst = {.family = AF_INET};
+    if (packet[0] >> 4 == 6) {
+        src.family = dst.family = AF_INET6;
+        memcpy(src.bytes, packet + 8, 16);
+        memcpy(dst.bytes, packet + 24, 16);
+    } else {
+        memcpy(src.bytes, packet + 12, 4);
+        memcpy(dst.bytes, packet + 16, 4);
+    }
+    esp_path_count(&dp->path, DP_SEND_ERROR, &src, &dst);
+}
+
+union destination {
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+};
+
+/* Packets of ours have whole headers. */
+static socklen_t destination_of(const uint8_t *packet, union destination *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (packet[0] >> 4 == 4) {
+        out->v4.sin_family = AF_INET;
+        memcpy(&out->v4.sin_addr, packet + 16, 4);
+        return sizeof(out->v4);
+    }
+    out->v6.sin6_family = AF_INET6;
+    memcpy(&out->v6.sin6_addr, packet + 24, 16);
+    return sizeof(out->v6);
+}
+
+/* How many of the queue, from the nth on, are of one family. */
+static size_t run_of_family(const struct user_datapath *dp, size_t n)
+{
+    size_t end = n + 1;
+    while (end < dp->queued && dp->out[end][0] >> 4 == dp->out[n][0] >> 4)
+        end++;
+    return end - n;
+}
+
 static void flush_wan(struct user_datapath *dp)
 {
     struct mmsghdr messages[BATCH];
     struct iovec parts[BATCH];
-    struct sockaddr_in to[BATCH];
+    union destination to[BATCH];
     memset(messages, 0, sizeof(messages));
-    memset(to, 0, sizeof(to));
     for (size_t i = 0; i < dp->queued; i++) {
         parts[i] = (struct iovec){dp->out[i], dp->out_len[i]};
-        to[i].sin_family = AF_INET;
-        memcpy(&to[i].sin_addr, dp->out[i] + 16, 4);
         messages[i].msg_hdr.msg_name = &to[i];
-        messages[i].msg_hdr.msg_namelen = sizeof(to[i]);
+        messages[i].msg_hdr.msg_namelen = destination_of(dp->out[i], &to[i]);
         messages[i].msg_hdr.msg_iov = &parts[i];
         messages[i].msg_hdr.msg_iovlen = 1;
     }
     for (size_t done = 0; done < dp->queued;) {
-        int sent = sendmmsg(dp->wan_out, messages + done, (unsigned)(dp->queued - done), MSG_DONTWAIT);
+        int fd = dp->out[done][0] >> 4 == 4 ? dp->wan_out : dp->wan_out6;
+        int sent = sendmmsg(fd, messages + done, (unsigned)run_of_family(dp, done), MSG_DONTWAIT);
         if (sent > 0) {
             done += (size_t)sent;
             continue;
         }
         if (sent < 0 && errno == EINTR)
             continue;
-        esp_path_count(&dp->path, DP_SEND_ERROR, dp->out[done] + 12, dp->out[done] + 16);
+        user_count_lost(dp, dp->out[done]);
         done++; /* that one is lost, as on a full link */
     }
     dp->queued = 0;
@@ -73,6 +114,18 @@ static bool is_of(const struct user_datapath *dp, int fd, struct bytes packet)
     return group == (fd == dp->wan_group);
 }
 
+void user_take_esp(struct user_datapath *dp, struct bytes packet)
+{
+    struct esp_note note;
+    size_t len = 0;
+    uint8_t *room = user_lan_room(dp);
+    enum esp_verdict verdict = esp_path_decapsulate(&dp->path, packet, room, PACKET_MAX, &len, &note);
+    if (verdict == ESP_TO_LAN)
+        user_to_lan(dp, room, len);
+    else if (verdict == ESP_DROP)
+        user_log_note(dp, &note);
+}
+
 static bool from_esp(struct user_datapath *dp, int fd)
 {
     struct mmsghdr messages[BATCH];
@@ -85,17 +138,9 @@ static bool from_esp(struct user_datapath *dp, int fd)
     }
     int got = recvmmsg(fd, messages, BATCH, MSG_DONTWAIT, NULL);
     for (int i = 0; i < got; i++) {
-        struct esp_note note;
-        size_t len = 0;
         struct bytes packet = {dp->in[i], messages[i].msg_len};
-        if (!is_of(dp, fd, packet))
-            continue;
-        enum esp_verdict verdict =
-            esp_path_decapsulate(&dp->path, packet, user_lan_room(dp), PACKET_MAX, &len, &note);
-        if (verdict == ESP_TO_LAN)
-            user_to_lan(dp, user_lan_room(dp), len);
-        else if (verdict == ESP_DROP)
-            user_log_note(dp, &note);
+        if (is_of(dp, fd, packet))
+            user_take_esp(dp, packet);
     }
     return got == BATCH;
 }
@@ -133,6 +178,8 @@ void user_serve(struct user_datapath *dp, int fd)
                                             : fd == dp->wan_in    ? from_wan
                                             : fd == dp->wan_group ? from_group
                                             : fd == dp->wan_icmp  ? user_mtu_batch
+                                            : fd == dp->wan_in6   ? user_six_batch
+                                            : fd == dp->wan_icmp6 ? user_mtu_batch_6
                                                                   : from_guard;
     esp_path_tick(&dp->path);
     for (unsigned i = 0; i < BATCHES_MAX && batch(dp); i++)
@@ -156,27 +203,9 @@ static size_t user_fds(const struct datapath *datapath, int out[DATAPATH_FD_MAX]
     out[2] = dp->guard;
     out[3] = dp->wan_group;
     out[4] = dp->wan_icmp;
-    return 5;
-}
-
-/* The TUN is as long as a clear packet may be, so that the kernel tells hosts in time (fragmentation needed).
- */
-static err_t set_mtu(struct user_datapath *dp)
-{
-    struct link_info wan;
-    uint32_t mtu = dp->config->mtu;
-    if (mtu == 0) {
-        err_t err = netlink_link_info(dp->netlink, dp->config->wan, &wan);
-        if (err != E_OK)
-            return err;
-        mtu = (uint32_t)esp_path_inner_mtu(&dp->path, wan.mtu < PACKET_MAX ? wan.mtu : PACKET_MAX);
-    }
-    if (mtu == dp->tun_mtu)
-        return E_OK;
-    err_t err = netlink_link_set(dp->netlink, dp->tun_index, mtu, true);
-    if (err == E_OK)
-        dp->tun_mtu = mtu;
-    return err;
+    out[5] = dp->wan_in6;
+    out[6] = dp->wan_icmp6;
+    return dp->ipv6 ? 7 : 5;
 }
 
 /* Once there is a group in the policy. It stays: what no policy names any more is dropped by the path. */
@@ -195,22 +224,22 @@ static err_t hear_groups(struct user_datapath *dp, const struct datapath_state *
     return err;
 }
 
-/* Closed: everything is led here, and goes no further. */
-static const struct selector everything = {.src = {.addr = {.family = AF_INET}},
-                                           .dst = {.addr = {.family = AF_INET}}};
-
 static err_t user_apply(struct datapath *datapath, const struct datapath_state *state, const char **why)
 {
     struct user_datapath *dp = (struct user_datapath *)datapath;
     struct datapath_state steered = *state;
     if (state->closed) {
-        steered.selectors = &everything;
-        steered.selector_count = 1;
+        /* Everything is led here, and goes no further. */
+        steered.selectors = policy_everything;
+        steered.selector_count = POLICY_EVERYTHING;
     }
     *why = NULL;
     snprintf(dp->group, sizeof(dp->group), "%s", state->group != NULL ? state->group : "");
     esp_path_tick(&dp->path);
-    err_t err = user_lanes_apply(dp, state);
+    err_t err = user_six_check(dp, state, why);
+    if (err != E_OK)
+        return err;
+    err = user_lanes_apply(dp, state);
     if (err != E_OK) {
         *why = "the keys cannot be used";
         return err;
@@ -225,9 +254,10 @@ static err_t user_apply(struct datapath *datapath, const struct datapath_state *
         *why = "multicast on the WAN device cannot be received";
         return err;
     }
-    err = set_mtu(dp);
+    err = user_mtu_set(dp, user_six_wanted(state));
     if (err != E_OK)
-        *why = "the MTU of the TUN cannot be set";
+        *why = err == E_UNSUPPORTED ? "the WAN device is too narrow for protected IPv6 packets of 1280 octets"
+                                    : "the MTU of the TUN cannot be set";
     return err;
 }
 
@@ -245,6 +275,7 @@ static void close_fd(int fd)
 void user_fds_none(struct user_datapath *dp)
 {
     dp->tun = dp->guard = dp->wan_in = dp->wan_out = dp->wan_group = dp->wan_icmp = -1;
+    dp->wan_in6 = dp->wan_out6 = dp->wan_icmp6 = -1;
     dp->store.lock = -1;
 }
 
@@ -255,6 +286,9 @@ void user_fds_close(struct user_datapath *dp)
     close_fd(dp->wan_in);
     close_fd(dp->wan_group);
     close_fd(dp->wan_icmp);
+    close_fd(dp->wan_in6);
+    close_fd(dp->wan_icmp6);
+    close_fd(dp->wan_out6);
     close_fd(dp->wan_out);
 }
 
@@ -323,12 +357,12 @@ static err_t open_path(struct user_datapath *dp, const char **why)
     return err;
 }
 
-static err_t raw_socket(const char *device, int protocol, int option, int *out)
+err_t user_raw_socket(int family, const char *device, int protocol, int option, int *out)
 {
     int size = SOCKET_BUFFER;
-    *out = socket(AF_INET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+    *out = socket(family, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
     if (*out < 0)
-        return errno == EPERM ? E_PERMISSION : E_IO;
+        return errno == EPERM ? E_PERMISSION : errno == EAFNOSUPPORT ? E_UNSUPPORTED : E_IO;
     if (setsockopt(*out, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device) + 1) != 0)
         return errno == EPERM ? E_PERMISSION : E_NOT_FOUND;
     if (setsockopt(*out, SOL_SOCKET, option, &size, sizeof(size)) != 0)
@@ -339,13 +373,13 @@ static err_t raw_socket(const char *device, int protocol, int option, int *out)
 err_t user_open_raw(struct user_datapath *dp)
 {
     const int no = 0;
-    err_t err = raw_socket(dp->config->wan, IPPROTO_RAW, SO_SNDBUFFORCE, &dp->wan_out);
+    err_t err = user_raw_socket(AF_INET, dp->config->wan, IPPROTO_RAW, SO_SNDBUFFORCE, &dp->wan_out);
     if (err == E_OK)
-        err = raw_socket(dp->config->wan, IPPROTO_ESP, SO_RCVBUFFORCE, &dp->wan_in);
+        err = user_raw_socket(AF_INET, dp->config->wan, IPPROTO_ESP, SO_RCVBUFFORCE, &dp->wan_in);
     /* What we send to a group is not for this machine, and must not be routed by it once more. */
     if (err == E_OK && setsockopt(dp->wan_out, IPPROTO_IP, IP_MULTICAST_LOOP, &no, sizeof(no)) != 0)
         err = E_IO;
-    return err;
+    return err == E_OK ? user_six_open_out(dp) : err;
 }
 
 /* Rules by the device where a packet comes in are not asked there: the VRF's own rule comes first. */
@@ -379,7 +413,8 @@ static err_t open_devices(struct user_datapath *dp, const char **why)
     *why = "a raw socket on the WAN device cannot be opened";
     if ((err = user_open_raw(dp)) != E_OK ||
         (err = packet_tap_open(TAP_GROUP_ESP, SOCKET_BUFFER, &dp->wan_group)) != E_OK ||
-        (err = packet_tap_open(TAP_TOO_BIG, ICMP_BUFFER, &dp->wan_icmp)) != E_OK)
+        (err = packet_tap_open(TAP_TOO_BIG, ICMP_BUFFER, &dp->wan_icmp)) != E_OK ||
+        (err = user_six_open(dp)) != E_OK)
         return err;
     *why = "the devices cannot be set up by netlink";
     if ((err = netlink_route_open(&dp->netlink)) != E_OK ||
@@ -389,16 +424,17 @@ static err_t open_devices(struct user_datapath *dp, const char **why)
         (err = netlink_link_info(dp->netlink, dp->config->tun, &tun)) != E_OK ||
         (err = netlink_link_info(dp->netlink, guard_name, &guard)) != E_OK ||
         (err = netlink_link_set(dp->netlink, guard.index, wan.mtu, true)) != E_OK ||
-        (err = packet_tap_listen(TAP_TOO_BIG, dp->wan_icmp, wan.index)) != E_OK)
+        (err = packet_tap_listen(TAP_TOO_BIG, dp->wan_icmp, wan.index)) != E_OK ||
+        (dp->ipv6 && (err = packet_tap_listen(TAP_TOO_BIG_6, dp->wan_icmp6, wan.index)) != E_OK))
         return err;
     dp->tun_index = tun.index;
-    if ((err = set_mtu(dp)) != E_OK)
+    if ((err = user_mtu_set(dp, false)) != E_OK)
         return err;
     *why = "the threads' queues and sockets cannot be opened";
     if ((err = user_lanes_open(dp)) != E_OK)
         return err;
     *why = "policy tables cannot be set up by netlink";
-    return steer_open(&dp->steer, dp->netlink, dp->config, lo.index, tun.index, guard.index);
+    return steer_open(&dp->steer, dp->netlink, dp->config, lo.index, tun.index, guard.index, dp->ipv6);
 }
 
 err_t datapath_user_open(const struct gm_datapath_config *config, struct datapath **out, const char **why)
@@ -418,7 +454,7 @@ err_t datapath_user_open(const struct gm_datapath_config *config, struct datapat
         user_close(&dp->base);
         return err;
     }
-    if (!tun_forwarding())
+    if (!tun_forwarding(AF_INET))
         event(DATAPATH_STATE, "user", "net.ipv4.ip_forward is 0: no packet of a host is forwarded");
     *out = &dp->base;
     return E_OK;

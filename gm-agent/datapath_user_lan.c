@@ -33,7 +33,7 @@ static void protect(struct user_datapath *dp, struct bytes packet)
 
 bool user_from_lan(struct user_datapath *dp)
 {
-    static const uint8_t nobody[4];
+    static const struct addr nobody;
     for (size_t packets = 0; packets < BATCH;) {
         struct segment segment;
         struct bytes piece;
@@ -42,7 +42,7 @@ bool user_from_lan(struct user_datapath *dp)
             return false;
         packets++;
         if (segment_open(&segment, dp->frame, (size_t)got) != E_OK) {
-            esp_path_count(&dp->path, DP_MALFORMED, nobody, nobody);
+            esp_path_count(&dp->path, DP_MALFORMED, &nobody, &nobody);
             continue;
         }
         for (; segment_next(&segment, dp->piece, sizeof(dp->piece), &piece); packets++)
@@ -76,7 +76,7 @@ void user_flush_lan(struct user_datapath *dp)
             sent = writev(dp->tun, parts, (int)count);
         while (sent < 0 && errno == EINTR);
         if (sent < 0)
-            esp_path_count(&dp->path, DP_SEND_ERROR, packet + 12, packet + 16);
+            user_count_lost(dp, packet);
     }
     coalesce_clear(&dp->to_lan);
 }

@@ -12,13 +12,11 @@ static void log_time(struct user_datapath *dp, const struct esp_note *note)
 {
     const struct time_reject *t = &note->time;
     char mine[32], peer[32], window[32], src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
-    struct addr source = addr_v4(note->src[0], note->src[1], note->src[2], note->src[3]);
-    struct addr target = addr_v4(note->dst[0], note->dst[1], note->dst[2], note->dst[3]);
     time_check_format(t->mine_us, mine);
     time_check_format(t->peer_us, peer);
     time_check_format_window(t->window_ms, window);
-    event(TIMEBASED_REPLAY_FAILED, dp->group, mine, peer, window, addr_format(&source, src),
-          addr_format(&target, dst));
+    event(TIMEBASED_REPLAY_FAILED, dp->group, mine, peer, window, addr_format(&note->src, src),
+          addr_format(&note->dst, dst));
 }
 
 void user_log_note(struct user_datapath *dp, const struct esp_note *note)
@@ -33,10 +31,8 @@ void user_log_note(struct user_datapath *dp, const struct esp_note *note)
     if (dp->logged_ms[note->why] != 0 && now_ms - dp->logged_ms[note->why] < LOG_INTERVAL_MS)
         return;
     dp->logged_ms[note->why] = now_ms;
-    struct addr source = addr_v4(note->src[0], note->src[1], note->src[2], note->src[3]);
-    struct addr target = addr_v4(note->dst[0], note->dst[1], note->dst[2], note->dst[3]);
-    addr_format(&source, src);
-    addr_format(&target, dst);
+    addr_format(&note->src, src);
+    addr_format(&note->dst, dst);
     if (note->why == DP_INVALID_SPI)
         event(RECVD_PKT_INV_SPI, dst, note->spi, src);
     else if (note->why == DP_VERIFY_ERROR)

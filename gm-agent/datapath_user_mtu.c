@@ -13,8 +13,8 @@ static bool is_about_us(const struct user_datapath *dp, const struct path_mtu_hi
 {
     struct ip_packet quoted = {0};
     bool known = false;
-    memcpy(quoted.src, hint->src, 4);
-    memcpy(quoted.dst, hint->dst, 4);
+    quoted.src = hint->src;
+    quoted.dst = hint->dst;
     for (size_t i = 0; i < dp->path.sa_count; i++)
         known = known || dp->path.sas[i].spi == hint->spi;
     return known && policy_names_addresses(&dp->path.program, &quoted);
@@ -23,27 +23,27 @@ static bool is_about_us(const struct user_datapath *dp, const struct path_mtu_hi
 static void take(struct user_datapath *dp, const struct path_mtu_hint *hint)
 {
     char dst[ADDR_TEXT_MAX], router[ADDR_TEXT_MAX];
-    struct addr host = addr_v4(hint->dst[0], hint->dst[1], hint->dst[2], hint->dst[3]);
-    struct addr from = addr_v4(hint->router[0], hint->router[1], hint->router[2], hint->router[3]);
-    if (!is_about_us(dp, hint) || !path_mtu_learn(&dp->mtu, hint->dst, hint->mtu, dp->path.mono_ms))
+    if (!is_about_us(dp, hint) || !path_mtu_learn(&dp->mtu, &hint->dst, hint->mtu, dp->path.mono_ms))
         return;
-    uint32_t inner = (uint32_t)esp_path_inner_mtu(&dp->path, hint->mtu);
-    err_t err = netlink_table_narrow(dp->netlink, dp->steer.tables + STEER_TABLE_OUT, hint->dst,
+    uint32_t inner = (uint32_t)esp_path_inner_mtu(&dp->path, hint->dst.family, hint->mtu);
+    if (hint->dst.family == AF_INET6 && inner < IP6_MTU_MIN)
+        inner = IP6_MTU_MIN; /* what no host need go below */
+    err_t err = netlink_table_narrow(dp->netlink, dp->steer.tables + STEER_TABLE_OUT, &hint->dst,
                                      dp->tun_index, inner);
-    addr_format(&host, dst);
-    addr_format(&from, router);
+    addr_format(&hint->dst, dst);
+    addr_format(&hint->router, router);
     if (err == E_OK)
         event(PATH_MTU_FOUND, dst, (uint32_t)hint->mtu, router, inner);
     else
         event(DATAPATH_ERROR, "path MTU", err_text(err));
 }
 
-bool user_mtu_batch(struct user_datapath *dp)
+static bool hear(struct user_datapath *dp, int fd)
 {
     uint8_t packet[COMPLAINT_MAX];
     for (unsigned i = 0; i < COMPLAINTS; i++) {
         struct path_mtu_hint hint;
-        ssize_t got = recv(dp->wan_icmp, packet, sizeof(packet), 0);
+        ssize_t got = recv(fd, packet, sizeof(packet), 0);
         if (got <= 0)
             return false;
         if (path_mtu_read(&hint, (struct bytes){packet, (size_t)got}))
@@ -52,17 +52,51 @@ bool user_mtu_batch(struct user_datapath *dp)
     return true;
 }
 
+bool user_mtu_batch(struct user_datapath *dp)
+{
+    return hear(dp, dp->wan_icmp);
+}
+
+bool user_mtu_batch_6(struct user_datapath *dp)
+{
+    return hear(dp, dp->wan_icmp6);
+}
+
 void user_mtu_age(struct user_datapath *dp)
 {
-    uint8_t dst[4];
+    struct addr dst;
     if (dp->path.mono_ms < dp->mtu_age_ms)
         return;
     dp->mtu_age_ms = dp->path.mono_ms + PATH_MTU_AGE_MS;
-    while (path_mtu_forget(&dp->mtu, dp->path.mono_ms, dst)) {
+    while (path_mtu_forget(&dp->mtu, dp->path.mono_ms, &dst)) {
         /* Gone already is fine: then it does not narrow anything. */
         err_t err =
-            netlink_table_narrow(dp->netlink, dp->steer.tables + STEER_TABLE_OUT, dst, dp->tun_index, 0);
+            netlink_table_narrow(dp->netlink, dp->steer.tables + STEER_TABLE_OUT, &dst, dp->tun_index, 0);
         if (err != E_OK && err != E_NOT_FOUND)
             event(DATAPATH_ERROR, "path MTU", err_text(err));
     }
+}
+
+/* The TUN is as long as a clear packet may be, so that the kernel tells hosts in time (fragmentation needed,
+ * packet too big). With IPv6 in the policy it goes by the longer header; less than 1280 octets would take
+ * IPv6 from the device. */
+err_t user_mtu_set(struct user_datapath *dp, bool six)
+{
+    struct link_info wan;
+    uint32_t mtu = dp->config->mtu;
+    if (mtu == 0) {
+        err_t err = netlink_link_info(dp->netlink, dp->config->wan, &wan);
+        if (err != E_OK)
+            return err;
+        mtu = (uint32_t)esp_path_inner_mtu(&dp->path, six ? AF_INET6 : AF_INET,
+                                           wan.mtu < PACKET_MAX ? wan.mtu : PACKET_MAX);
+    }
+    if (six && mtu < IP6_MTU_MIN)
+        return E_UNSUPPORTED;
+    if (mtu == dp->tun_mtu)
+        return E_OK;
+    err_t err = netlink_link_set(dp->netlink, dp->tun_index, mtu, true);
+    if (err == E_OK)
+        dp->tun_mtu = mtu;
+    return err;
 }

@@ -31,6 +31,9 @@ struct user_datapath {
     int wan_in;    /* raw ESP */
     int wan_group; /* ESP to multicast groups */
     int wan_icmp;  /* complaints of routers */
+    bool ipv6;     /* this kernel has it; else these are -1 */
+    int wan_out6, wan_in6, wan_icmp6;
+    bool told_forwarding; /* that IPv6 is not forwarded */
     struct path_mtu mtu;
     uint64_t mtu_age_ms; /* when to look for what is old */
     bool hears_groups;   /* wan_group does */
@@ -62,6 +65,8 @@ void user_fds_close(struct user_datapath *dp);
 
 /* datapath_user.c: out[queued] has a packet of that length for the WAN. */
 void user_queue_wan(struct user_datapath *dp, size_t len);
+/* A packet, of which at least the addresses are there, that the kernel did not take. */
+void user_count_lost(struct user_datapath *dp, const uint8_t *packet);
 
 /* datapath_user_lan.c: one batch from the protected side. False: nothing is left. */
 bool user_from_lan(struct user_datapath *dp);
@@ -74,10 +79,30 @@ void user_flush_lan(struct user_datapath *dp);
 /* datapath_user_log.c: one line of each kind now and then; the counters have all of them. */
 void user_log_note(struct user_datapath *dp, const struct esp_note *note);
 
+/* datapath_user.c: an ESP packet from the WAN, IP header included. */
+void user_take_esp(struct user_datapath *dp, struct bytes packet);
+/* A raw socket on a device, with a buffer (SO_RCVBUFFORCE, SO_SNDBUFFORCE) of SOCKET_BUFFER. */
+err_t user_raw_socket(int family, const char *device, int protocol, int option, int *out) MUST_USE;
+
+/* datapath_user_six.c: IPv6 sockets: each lane sends by its own, the first receives for all. Where the kernel
+ * has no IPv6, none, and ipv6 is false. */
+err_t user_six_open_out(struct user_datapath *dp) MUST_USE;
+err_t user_six_open(struct user_datapath *dp) MUST_USE;
+/* Does the group protect IPv6? */
+bool user_six_wanted(const struct datapath_state *state);
+/* E_UNSUPPORTED, with why (static text): the group does, and the kernel has none. Says once in the log when
+ * the kernel forwards none. */
+err_t user_six_check(struct user_datapath *dp, const struct datapath_state *state, const char **why) MUST_USE;
+/* A batch of ESP; the kernel takes the IPv6 header off, here it is put back. */
+bool user_six_batch(struct user_datapath *dp);
+
 /* datapath_user_mtu.c: a batch of complaints; hosts are answered by the kernel from then on. False: nothing
  * is left. */
 bool user_mtu_batch(struct user_datapath *dp);
+bool user_mtu_batch_6(struct user_datapath *dp);
 /* What was learnt long ago is forgotten. */
 void user_mtu_age(struct user_datapath *dp);
+/* The TUN's own MTU, with IPv6 in the policy or without. E_UNSUPPORTED: the WAN is too narrow for IPv6. */
+err_t user_mtu_set(struct user_datapath *dp, bool six) MUST_USE;
 
 #endif

@@ -9,32 +9,32 @@ static void look_at_clock(struct esp_path *path)
         esp_path_tick(path);
 }
 
-void esp_path_count(struct esp_path *path, enum datapath_counter_id id, const uint8_t src[4],
-                    const uint8_t dst[4])
+void esp_path_count(struct esp_path *path, enum datapath_counter_id id, const struct addr *src,
+                    const struct addr *dst)
 {
     struct datapath_counter *counter = &path->counters[id];
     uint64_t now_ms = path->wall_ms;
     if (counter->count++ == 0) {
         counter->first_ms = now_ms;
-        memcpy(counter->first_src, src, 4);
-        memcpy(counter->first_dst, dst, 4);
+        counter->first_src = *src;
+        counter->first_dst = *dst;
     }
     counter->last_ms = now_ms;
-    memcpy(counter->last_src, src, 4);
-    memcpy(counter->last_dst, dst, 4);
+    counter->last_src = *src;
+    counter->last_dst = *dst;
 }
 
 static enum esp_verdict drop(struct esp_path *path, enum datapath_counter_id why, struct esp_note *note)
 {
     note->why = why;
-    esp_path_count(path, why, note->src, note->dst);
+    esp_path_count(path, why, &note->src, &note->dst);
     return ESP_DROP;
 }
 
 static void take_addresses(struct esp_note *note, const struct ip_packet *packet)
 {
-    memcpy(note->src, packet->src, 4);
-    memcpy(note->dst, packet->dst, 4);
+    note->src = packet->src;
+    note->dst = packet->dst;
     note->protocol = packet->protocol;
 }
 
@@ -43,12 +43,13 @@ bool esp_path_protects(struct esp_path *path, const struct ip_packet *packet)
     return policy_run(&path->program, packet).action == POLICY_PROTECT;
 }
 
-/* A first fragment that is too short for its ports could slip past a selector with ports (RFC 1858). */
+/* A first fragment that is too short for its ports could slip past a selector with ports (RFC 1858), and so
+ * could a transport header that is not to be found (RFC 7112). */
 static bool hides_ports(const struct ip_packet *packet)
 {
     bool ported = packet->protocol == IP_PROTOCOL_TCP || packet->protocol == IP_PROTOCOL_UDP ||
                   packet->protocol == IP_PROTOCOL_SCTP;
-    return ported && packet->first_fragment && !packet->has_ports;
+    return packet->obscured || (ported && packet->first_fragment && !packet->has_ports);
 }
 
 static err_t random_iv(struct esp_path *path, uint8_t *out, size_t len)
@@ -133,20 +134,23 @@ static err_t seal(struct esp_path *path, const struct ip_packet *inner, uint8_t 
                   size_t *out_len)
 {
     struct esp_sa *sa = &path->sas[path->out];
+    const size_t outer_len = ip_outer_len(inner->src.family);
     uint8_t iv[ESP_IV_MAX];
     uint32_t seq = 0;
+    if (cap < outer_len)
+        return E_FULL;
     err_t err = next_numbers(path, sa, iv, &seq);
     if (err != E_OK)
         return err;
     size_t esp_len = 0;
-    err = esp_seal(sa->context, sa->spi, seq, iv, IP_PROTOCOL_IPIP, inner->whole, out + IP_HEADER_LEN,
-                   cap - IP_HEADER_LEN, &esp_len);
+    err = esp_seal(sa->context, sa->spi, seq, iv, ip_inner_protocol(inner->src.family), inner->whole,
+                   out + outer_len, cap - outer_len, &esp_len);
     if (err != E_OK)
         return err;
-    if (IP_HEADER_LEN + esp_len > IP_PACKET_MAX)
+    if (outer_len + esp_len > IP_PACKET_MAX)
         return E_FULL;
     ip_outer_write(out, inner, esp_len, path->ip_id++);
-    *out_len = IP_HEADER_LEN + esp_len;
+    *out_len = outer_len + esp_len;
     return E_OK;
 }
 
@@ -156,8 +160,8 @@ enum esp_verdict esp_path_encapsulate(struct esp_path *path, struct bytes raw, u
     struct ip_packet inner;
     *out_len = 0;
     memset(note, 0, sizeof(*note));
-    if (ip_packet_decode(&inner, raw) != E_OK)
-        return ESP_IGNORE; /* IPv6 of the kernel's own making, as on any device */
+    if (ip_packet_decode(&inner, raw) != E_OK || ip_packet_is_of_link(&inner))
+        return ESP_IGNORE; /* of the kernel's own making, as on any device */
     look_at_clock(path);
     take_addresses(note, &inner);
     struct policy_verdict verdict = policy_run(&path->program, &inner);
@@ -167,19 +171,19 @@ enum esp_verdict esp_path_encapsulate(struct esp_path *path, struct bytes raw, u
     if (hides_ports(&inner))
         return drop(path, DP_MALFORMED, note);
     if (verdict.action != POLICY_PROTECT || path->direction == DATAPATH_RECEIVE_ONLY) {
-        esp_path_count(path, DP_BYPASS, inner.src, inner.dst);
+        esp_path_count(path, DP_BYPASS, &inner.src, &inner.dst);
         return ESP_PASS;
     }
     if (!path->has_out)
         return drop(path, DP_NO_KEY, note);
     note->spi = path->sas[path->out].spi;
-    esp_path_count(path, DP_ENCAPS, inner.src, inner.dst);
-    err_t err = cap < IP_HEADER_LEN ? E_FULL : seal(path, &inner, out, cap, out_len);
+    esp_path_count(path, DP_ENCAPS, &inner.src, &inner.dst);
+    err_t err = seal(path, &inner, out, cap, out_len);
     if (err == E_LIMIT)
         return drop(path, DP_NO_KEY, note);
     if (err != E_OK)
         return drop(path, DP_SEND_ERROR, note);
-    esp_path_count(path, DP_ENCRYPT, inner.src, inner.dst);
+    esp_path_count(path, DP_ENCRYPT, &inner.src, &inner.dst);
     return ESP_TO_WAN;
 }
 
@@ -195,7 +199,7 @@ static struct esp_sa *find_sa(struct esp_path *path, uint32_t spi)
  * and of the policy; trailing octets are traffic-flow padding (RFC 4303 2.7). */
 static bool inner_allowed(struct esp_path *path, const struct ip_packet *outer, const struct ip_packet *inner)
 {
-    return memcmp(outer->src, inner->src, 4) == 0 && memcmp(outer->dst, inner->dst, 4) == 0 &&
+    return addr_equal(&outer->src, &inner->src) && addr_equal(&outer->dst, &inner->dst) &&
            !hides_ports(inner) &&
            (esp_path_protects(path, inner) || policy_may_protect(&path->program, inner));
 }
@@ -208,18 +212,17 @@ static bool is_fresh(struct esp_path *path, const struct esp_sa *sa, struct byte
     note->seq = read_u32(&r);
     uint64_t iv = read_u64(&r);
     bool has_sid = tek_is_counter_mode(&sa->tek) && path->sid_bits != 0;
-    uint64_t sender = (uint64_t)note->src[0] << 24 | (uint64_t)note->src[1] << 16 |
-                      (uint64_t)note->src[2] << 8 | note->src[3];
+    struct replay_id sender = replay_id_of(&note->src);
     if (has_sid) {
-        sender = iv >> (64 - path->sid_bits);
+        sender = (struct replay_id){0, iv >> (64 - path->sid_bits)};
         note->time = (struct time_reject){
             .wall_ms = path->wall_ms,
             .peer_us = iv & (UINT64_MAX >> path->sid_bits),
             .spi = note->spi,
-            .sid = (uint32_t)sender,
+            .sid = (uint32_t)sender.low,
+            .src = note->src,
+            .dst = note->dst,
         };
-        memcpy(note->time.src, note->src, 4);
-        memcpy(note->time.dst, note->dst, 4);
     }
     struct esp_path *shared = path->shared;
     pthread_mutex_lock(&shared->fresh_lock);
@@ -241,20 +244,21 @@ static enum esp_verdict open_with(struct esp_path *path, struct esp_sa *sa, cons
         return drop(path, DP_VERIFY_ERROR, note);
     if (err != E_OK)
         return drop(path, DP_MALFORMED, note);
-    esp_path_count(path, DP_DECRYPT, note->src, note->dst);
+    esp_path_count(path, DP_DECRYPT, &note->src, &note->dst);
     if (!is_fresh(path, sa, esp, note))
         return ESP_DROP;
     if (next_header == IP_PROTOCOL_NONE)
         return ESP_IGNORE;
     struct ip_packet inner;
-    if (next_header != IP_PROTOCOL_IPIP || ip_packet_decode(&inner, (struct bytes){out, plain_len}) != E_OK)
+    if (ip_packet_decode(&inner, (struct bytes){out, plain_len}) != E_OK ||
+        next_header != ip_inner_protocol(inner.src.family))
         return drop(path, DP_MALFORMED, note);
     if (!inner_allowed(path, outer, &inner))
         return drop(path, DP_NO_POLICY, note);
     if (!ip_ecn_decapsulate(out, inner.header_len, outer->tos))
         return drop(path, DP_MALFORMED, note);
     *out_len = inner.whole.len;
-    esp_path_count(path, DP_DECAPS, note->src, note->dst);
+    esp_path_count(path, DP_DECAPS, &note->src, &note->dst);
     return ESP_TO_LAN;
 }
 
@@ -286,7 +290,7 @@ enum esp_verdict esp_path_guard(struct esp_path *path, struct bytes raw, struct 
 {
     struct ip_packet packet;
     memset(note, 0, sizeof(*note));
-    if (ip_packet_decode(&packet, raw) != E_OK)
+    if (ip_packet_decode(&packet, raw) != E_OK || ip_packet_is_of_link(&packet))
         return ESP_IGNORE;
     look_at_clock(path);
     take_addresses(note, &packet);
@@ -297,6 +301,6 @@ enum esp_verdict esp_path_guard(struct esp_path *path, struct bytes raw, struct 
                                      : verdict.action == POLICY_PROTECT && path->direction == DATAPATH_BOTH;
     if (refused || hides_ports(&packet))
         return drop(path, DP_NOT_IPSEC, note);
-    esp_path_count(path, DP_BYPASS, packet.src, packet.dst);
+    esp_path_count(path, DP_BYPASS, &packet.src, &packet.dst);
     return ESP_PASS;
 }

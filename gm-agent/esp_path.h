@@ -1,8 +1,8 @@
 /* esp_path.h - one packet in, one packet out: the user data path without sockets (DATAPATH 8, RFC 4303, RFC
  * 5374 3.1, RFC 6054). Wire format: IP[hostA -> hostB, proto 50] ESP(SPI, seq) IV, IP[hostA -> hostB] ...,
- * ICV. No allocation per packet; any bytes are fine. A path is used by one thread at a time. Several paths
- * may be one member, each with a thread of its own: they share what senders and receivers must agree on, see
- * esp_path_share. */
+ * ICV; IPv6 in IPv6, IPv4 in IPv4. No allocation per packet; any bytes are fine. A path is used by one thread
+ * at a time. Several paths may be one member, each with a thread of its own: they share what senders and
+ * receivers must agree on, see esp_path_share. */
 #ifndef GM_AGENT_ESP_PATH_H
 #define GM_AGENT_ESP_PATH_H
 
@@ -75,7 +75,7 @@ struct esp_path {
 struct esp_note {
     enum datapath_counter_id why; /* with ESP_DROP */
     uint32_t spi;
-    uint8_t src[4], dst[4];
+    struct addr src, dst;
     uint8_t protocol;
     uint32_t seq;
     uint16_t entry; /* of the policy that decided, POLICY_ENTRY_MAX: none */
@@ -97,7 +97,7 @@ err_t esp_path_set_replay(struct esp_path *path, uint32_t window) MUST_USE;
 /* New policy and keys; contexts of keys that stay are kept. On an error nothing has changed. E_NO_MEMORY,
  * E_BAD_KEY ... */
 err_t esp_path_apply(struct esp_path *path, const struct datapath_state *state) MUST_USE;
-/* A packet from the protected side. out has room for raw.len + IP_HEADER_LEN + ESP_OVERHEAD_MAX octets. */
+/* A packet from the protected side. out has room for raw.len + IP_OUTER_MAX + ESP_OVERHEAD_MAX octets. */
 enum esp_verdict esp_path_encapsulate(struct esp_path *path, struct bytes raw, uint8_t *out, size_t cap,
                                       size_t *out_len, struct esp_note *note);
 /* A packet from the WAN with protocol 50, IP header included. out has room for raw.len. */
@@ -108,10 +108,10 @@ enum esp_verdict esp_path_decapsulate(struct esp_path *path, struct bytes raw, u
 enum esp_verdict esp_path_guard(struct esp_path *path, struct bytes raw, struct esp_note *note);
 /* Does the policy ask for protection? */
 bool esp_path_protects(struct esp_path *path, const struct ip_packet *packet);
-void esp_path_count(struct esp_path *path, enum datapath_counter_id id, const uint8_t src[4],
-                    const uint8_t dst[4]);
-/* The longest clear packet whose ESP packet fits into wan_mtu octets, over all suites that are in use (the
- * largest overhead of any when there are none yet). */
-size_t esp_path_inner_mtu(const struct esp_path *path, size_t wan_mtu);
+void esp_path_count(struct esp_path *path, enum datapath_counter_id id, const struct addr *src,
+                    const struct addr *dst);
+/* The longest clear packet of a family whose ESP packet fits into wan_mtu octets, over all suites that are in
+ * use (the largest overhead of any when there are none yet). */
+size_t esp_path_inner_mtu(const struct esp_path *path, uint8_t family, size_t wan_mtu);
 
 #endif

@@ -113,9 +113,8 @@ static struct esp_sa *find_same(struct esp_path *path, const struct tek *tek)
 /* Before there is a policy everything counts as protected, and there is no key to send on. */
 static err_t take_policy(struct esp_path *path, const struct datapath_state *state)
 {
-    static const struct selector all = {.src.addr.family = AF_INET, .dst.addr.family = AF_INET};
-    const struct selector *selectors = state->closed ? &all : state->selectors;
-    size_t count = state->closed ? 1 : state->selector_count;
+    const struct selector *selectors = state->closed ? policy_everything : state->selectors;
+    size_t count = state->closed ? POLICY_EVERYTHING : state->selector_count;
     struct policy_list list;
     err_t err = policy_list_build(&list, state->denies, state->deny_count, selectors, count);
     if (err != E_OK)
@@ -202,20 +201,20 @@ err_t esp_path_apply(struct esp_path *path, const struct datapath_state *state)
 }
 
 /* The longest clear packet whose sealed form fits. */
-static size_t inner_mtu_of(const struct esp_suite *suite, size_t wan_mtu)
+static size_t inner_mtu_of(const struct esp_suite *suite, uint8_t family, size_t wan_mtu)
 {
     size_t len = wan_mtu;
-    while (len > 0 && IP_HEADER_LEN + esp_sealed_len(suite, len) > wan_mtu)
+    while (len > 0 && ip_outer_len(family) + esp_sealed_len(suite, len) > wan_mtu)
         len--;
     return len;
 }
 
-size_t esp_path_inner_mtu(const struct esp_path *path, size_t wan_mtu)
+size_t esp_path_inner_mtu(const struct esp_path *path, uint8_t family, size_t wan_mtu)
 {
     static const struct esp_suite largest = {ESP_AES_CBC, 256, AUTH_HMAC_SHA512};
-    size_t mtu = path->sa_count == 0 ? inner_mtu_of(&largest, wan_mtu) : wan_mtu;
+    size_t mtu = path->sa_count == 0 ? inner_mtu_of(&largest, family, wan_mtu) : wan_mtu;
     for (size_t i = 0; i < path->sa_count; i++) {
-        size_t one = inner_mtu_of(&path->sas[i].tek.suite, wan_mtu);
+        size_t one = inner_mtu_of(&path->sas[i].tek.suite, family, wan_mtu);
         if (one < mtu)
             mtu = one;
     }

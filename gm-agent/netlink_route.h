@@ -27,7 +27,8 @@ struct link_info {
     bool up;
 };
 
-/* "packets that come in on iif from src to dst [of protocol]: look into table". IPv4. */
+/* "packets that come in on iif from src to dst [of protocol]: look into table". Both prefixes are of one
+ * family. */
 struct route_rule {
     char iif[IF_NAMESIZE];
     struct prefix src;
@@ -44,33 +45,35 @@ void netlink_route_close(struct netlink_route *netlink);       /* NULL is fine *
 err_t netlink_link_info(struct netlink_route *netlink, const char *name, struct link_info *out) MUST_USE;
 err_t netlink_link_by_index(struct netlink_route *netlink, uint32_t index, struct link_info *out) MUST_USE;
 err_t netlink_link_set(struct netlink_route *netlink, uint32_t index, uint32_t mtu, bool up) MUST_USE;
-/* The route of a table: everything out of the device, or everything delivered here (local). */
-err_t netlink_table_default(struct netlink_route *netlink, uint32_t table, uint32_t index,
+/* The tables of IPv4 and IPv6 are two, with one number: family is AF_INET or AF_INET6.
+ * The route of a table: everything out of the device, or everything delivered here (local). */
+err_t netlink_table_default(struct netlink_route *netlink, uint8_t family, uint32_t table, uint32_t index,
                             bool local) MUST_USE;
 /* The last route of a table: what no other one takes is refused. It stays when a device, and the route
  * through it, are gone: a member that was killed does not open the way for clear packets. */
-err_t netlink_table_stop(struct netlink_route *netlink, uint32_t table) MUST_USE;
+err_t netlink_table_stop(struct netlink_route *netlink, uint8_t family, uint32_t table) MUST_USE;
 /* "look elsewhere for this prefix": the table does not decide it. Adding twice is fine. */
 err_t netlink_table_throw(struct netlink_route *netlink, uint32_t table, const struct prefix *prefix,
                           bool add) MUST_USE;
 /* A host to which packets longer than mtu are answered or cut, out of the device; mtu 0: no such route any
  * more. */
-err_t netlink_table_narrow(struct netlink_route *netlink, uint32_t table, const uint8_t dst[4],
+err_t netlink_table_narrow(struct netlink_route *netlink, uint32_t table, const struct addr *dst,
                            uint32_t index, uint32_t mtu) MUST_USE;
-/* The IPv4 networks that a device is directly in: the kernel's own routes of the main table. *count is at
- * most max. */
-err_t netlink_connected(struct netlink_route *netlink, uint32_t index, struct prefix *out, size_t max,
-                        size_t *count) MUST_USE;
-err_t netlink_table_flush(struct netlink_route *netlink, uint32_t table) MUST_USE;
+/* The networks that a device is directly in: the kernel's own routes of the main table. *count is at most
+ * max. */
+err_t netlink_connected(struct netlink_route *netlink, uint8_t family, uint32_t index, struct prefix *out,
+                        size_t max, size_t *count) MUST_USE;
+err_t netlink_table_flush(struct netlink_route *netlink, uint8_t family, uint32_t table) MUST_USE;
 /* Only what netlink_table_throw put there. */
-err_t netlink_table_flush_throws(struct netlink_route *netlink, uint32_t table) MUST_USE;
+err_t netlink_table_flush_throws(struct netlink_route *netlink, uint8_t family, uint32_t table) MUST_USE;
 err_t netlink_rule_add(struct netlink_route *netlink, const struct route_rule *rule) MUST_USE;
 err_t netlink_rule_delete(struct netlink_route *netlink, const struct route_rule *rule) MUST_USE;
 /* Our rules that lead into tables first..last, whoever left them; at most max. */
-err_t netlink_rules_find(struct netlink_route *netlink, uint32_t first, uint32_t last, struct route_rule *out,
-                         size_t max, size_t *count) MUST_USE;
+err_t netlink_rules_find(struct netlink_route *netlink, uint8_t family, uint32_t first, uint32_t last,
+                         struct route_rule *out, size_t max, size_t *count) MUST_USE;
 /* Deletes our rules that lead into tables first..last, whoever left them. */
-err_t netlink_rules_flush(struct netlink_route *netlink, uint32_t first, uint32_t last) MUST_USE;
+err_t netlink_rules_flush(struct netlink_route *netlink, uint8_t family, uint32_t first,
+                          uint32_t last) MUST_USE;
 bool route_rule_equal(const struct route_rule *a, const struct route_rule *b);
 
 #endif

@@ -3,12 +3,15 @@
 
 #include "gm-agent/netlink_parts.h"
 
-enum { STOP_METRIC = 1000 }; /* behind every other route */
+enum {
+    FIRST_METRIC = 100, /* else IPv6 takes 1024 */
+    STOP_METRIC = 1000  /* behind every other route */
+};
 
-static struct rtmsg *put_route(struct nlmsghdr *message, uint32_t table, uint8_t type)
+static struct rtmsg *put_route(struct nlmsghdr *message, uint8_t family, uint32_t table, uint8_t type)
 {
     struct rtmsg *route = mnl_nlmsg_put_extra_header(message, sizeof(*route));
-    route->rtm_family = AF_INET;
+    route->rtm_family = family;
     route->rtm_table = RT_TABLE_UNSPEC;
     route->rtm_protocol = NETLINK_ROUTE_PROTOCOL;
     route->rtm_type = type;
@@ -19,22 +22,31 @@ static struct rtmsg *put_route(struct nlmsghdr *message, uint32_t table, uint8_t
     return route;
 }
 
-err_t netlink_table_default(struct netlink_route *netlink, uint32_t table, uint32_t index, bool local)
+/* IPv4 takes 0 if none is said, as ever. */
+static void put_metric(struct nlmsghdr *message, uint8_t family)
+{
+    if (family == AF_INET6)
+        mnl_attr_put_u32(message, RTA_PRIORITY, FIRST_METRIC);
+}
+
+err_t netlink_table_default(struct netlink_route *netlink, uint8_t family, uint32_t table, uint32_t index,
+                            bool local)
 {
     uint8_t buffer[NETLINK_REQUEST_MAX] = {0};
     struct nlmsghdr *message =
         netlink_begin(netlink, buffer, RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
-    put_route(message, table, local ? RTN_LOCAL : RTN_UNICAST);
+    put_route(message, family, table, local ? RTN_LOCAL : RTN_UNICAST);
+    put_metric(message, family);
     mnl_attr_put_u32(message, RTA_OIF, index);
     return netlink_request(netlink, message);
 }
 
-err_t netlink_table_stop(struct netlink_route *netlink, uint32_t table)
+err_t netlink_table_stop(struct netlink_route *netlink, uint8_t family, uint32_t table)
 {
     uint8_t buffer[NETLINK_REQUEST_MAX] = {0};
     struct nlmsghdr *message =
         netlink_begin(netlink, buffer, RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
-    put_route(message, table, RTN_PROHIBIT);
+    put_route(message, family, table, RTN_PROHIBIT);
     mnl_attr_put_u32(message, RTA_PRIORITY, STOP_METRIC);
     return netlink_request(netlink, message);
 }
@@ -45,25 +57,29 @@ err_t netlink_table_throw(struct netlink_route *netlink, uint32_t table, const s
     uint8_t buffer[NETLINK_REQUEST_MAX] = {0};
     uint16_t flags = add ? NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE : NLM_F_ACK;
     struct nlmsghdr *message = netlink_begin(netlink, buffer, add ? RTM_NEWROUTE : RTM_DELROUTE, flags);
-    struct rtmsg *route = put_route(message, table, RTN_THROW);
+    struct rtmsg *route = put_route(message, prefix->addr.family, table, RTN_THROW);
     route->rtm_dst_len = prefix->bits;
-    mnl_attr_put(message, RTA_DST, 4, prefix->addr.bytes);
+    mnl_attr_put(message, RTA_DST, addr_len(&prefix->addr), prefix->addr.bytes);
+    put_metric(message, prefix->addr.family);
     return netlink_request(netlink, message);
 }
 
-err_t netlink_table_narrow(struct netlink_route *netlink, uint32_t table, const uint8_t dst[4],
+err_t netlink_table_narrow(struct netlink_route *netlink, uint32_t table, const struct addr *dst,
                            uint32_t index, uint32_t mtu)
 {
     uint8_t buffer[NETLINK_REQUEST_MAX] = {0};
     uint16_t flags = mtu != 0 ? NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE : NLM_F_ACK;
     struct nlmsghdr *message = netlink_begin(netlink, buffer, mtu != 0 ? RTM_NEWROUTE : RTM_DELROUTE, flags);
-    struct rtmsg *route = put_route(message, table, RTN_UNICAST);
-    route->rtm_dst_len = 32;
-    mnl_attr_put(message, RTA_DST, 4, dst);
+    struct rtmsg *route = put_route(message, dst->family, table, RTN_UNICAST);
+    route->rtm_dst_len = (uint8_t)(8 * addr_len(dst));
+    mnl_attr_put(message, RTA_DST, addr_len(dst), dst->bytes);
+    put_metric(message, dst->family);
     mnl_attr_put_u32(message, RTA_OIF, index);
     if (mtu != 0) {
         struct nlattr *metrics = mnl_attr_nest_start(message, RTA_METRICS);
         mnl_attr_put_u32(message, RTAX_MTU, mtu);
+        if (dst->family == AF_INET6) /* else it is not for what is forwarded */
+            mnl_attr_put_u32(message, RTAX_LOCK, 1u << RTAX_MTU);
         mnl_attr_nest_end(message, metrics);
     }
     return netlink_request(netlink, message);
@@ -87,28 +103,29 @@ static int on_route(const struct nlmsghdr *message, void *context)
     const struct rtmsg *route = mnl_nlmsg_get_payload(message);
     const struct nlattr *attribute;
     struct found_route found = {.type = route->rtm_type};
-    found.prefix.addr.family = AF_INET;
+    found.prefix.addr.family = route->rtm_family;
     found.prefix.bits = route->rtm_dst_len;
-    if (message->nlmsg_type != RTM_NEWROUTE || route->rtm_family != AF_INET || route->rtm_dst_len > 32 ||
+    if (message->nlmsg_type != RTM_NEWROUTE || route->rtm_dst_len > 8 * addr_len(&found.prefix.addr) ||
         dump->count == ROUTE_BATCH)
         return MNL_CB_OK;
     mnl_attr_for_each(attribute, message, sizeof(*route))
     {
-        if (mnl_attr_get_type(attribute) == RTA_DST && mnl_attr_get_payload_len(attribute) == 4)
-            memcpy(found.prefix.addr.bytes, mnl_attr_get_payload(attribute), 4);
+        if (mnl_attr_get_type(attribute) == RTA_DST &&
+            mnl_attr_get_payload_len(attribute) == addr_len(&found.prefix.addr))
+            memcpy(found.prefix.addr.bytes, mnl_attr_get_payload(attribute), addr_len(&found.prefix.addr));
     }
     dump->routes[dump->count++] = found;
     return MNL_CB_OK;
 }
 
 /* The first ROUTE_BATCH routes of a table; index, type and protocol 0: any. The kernel filters. */
-static err_t dump_routes(struct netlink_route *netlink, uint32_t table, uint32_t index, uint8_t type,
-                         uint8_t protocol, struct route_dump *out)
+static err_t dump_routes(struct netlink_route *netlink, uint8_t family, uint32_t table, uint32_t index,
+                         uint8_t type, uint8_t protocol, struct route_dump *out)
 {
     uint8_t buffer[NETLINK_REQUEST_MAX] = {0};
     struct nlmsghdr *message = netlink_begin(netlink, buffer, RTM_GETROUTE, NLM_F_DUMP);
     struct rtmsg *route = mnl_nlmsg_put_extra_header(message, sizeof(*route));
-    route->rtm_family = AF_INET;
+    route->rtm_family = family;
     route->rtm_protocol = protocol;
     route->rtm_type = type;
     mnl_attr_put_u32(message, RTA_TABLE, table);
@@ -119,12 +136,12 @@ static err_t dump_routes(struct netlink_route *netlink, uint32_t table, uint32_t
     return err == E_NOT_FOUND ? E_OK : err; /* a table that nobody used yet */
 }
 
-err_t netlink_connected(struct netlink_route *netlink, uint32_t index, struct prefix *out, size_t max,
-                        size_t *count)
+err_t netlink_connected(struct netlink_route *netlink, uint8_t family, uint32_t index, struct prefix *out,
+                        size_t max, size_t *count)
 {
     struct route_dump dump;
     *count = 0;
-    err_t err = dump_routes(netlink, RT_TABLE_MAIN, index, RTN_UNICAST, RTPROT_KERNEL, &dump);
+    err_t err = dump_routes(netlink, family, RT_TABLE_MAIN, index, RTN_UNICAST, RTPROT_KERNEL, &dump);
     for (size_t i = 0; i < dump.count && err == E_OK && *count < max; i++)
         if (dump.routes[i].prefix.bits != 0)
             out[(*count)++] = dump.routes[i].prefix;
@@ -135,20 +152,20 @@ static err_t delete_route(struct netlink_route *netlink, uint32_t table, const s
 {
     uint8_t buffer[NETLINK_REQUEST_MAX] = {0};
     struct nlmsghdr *message = netlink_begin(netlink, buffer, RTM_DELROUTE, NLM_F_ACK);
-    struct rtmsg *route = put_route(message, table, found->type);
+    struct rtmsg *route = put_route(message, found->prefix.addr.family, table, found->type);
     route->rtm_scope = RT_SCOPE_NOWHERE; /* any */
     route->rtm_protocol = RTPROT_UNSPEC;
     route->rtm_dst_len = found->prefix.bits;
     if (found->prefix.bits != 0)
-        mnl_attr_put(message, RTA_DST, 4, found->prefix.addr.bytes);
+        mnl_attr_put(message, RTA_DST, addr_len(&found->prefix.addr), found->prefix.addr.bytes);
     return netlink_request(netlink, message);
 }
 
-static err_t flush(struct netlink_route *netlink, uint32_t table, uint8_t type)
+static err_t flush(struct netlink_route *netlink, uint8_t family, uint32_t table, uint8_t type)
 {
     struct route_dump dump;
     for (unsigned looked = 0; looked < NETLINK_FLUSH_MAX; looked += ROUTE_BATCH) {
-        err_t err = dump_routes(netlink, table, 0, type, 0, &dump);
+        err_t err = dump_routes(netlink, family, table, 0, type, 0, &dump);
         if (err != E_OK || dump.count == 0)
             return err;
         for (size_t i = 0; i < dump.count; i++) {
@@ -160,12 +177,12 @@ static err_t flush(struct netlink_route *netlink, uint32_t table, uint8_t type)
     return E_LIMIT;
 }
 
-err_t netlink_table_flush(struct netlink_route *netlink, uint32_t table)
+err_t netlink_table_flush(struct netlink_route *netlink, uint8_t family, uint32_t table)
 {
-    return flush(netlink, table, RTN_UNSPEC);
+    return flush(netlink, family, table, RTN_UNSPEC);
 }
 
-err_t netlink_table_flush_throws(struct netlink_route *netlink, uint32_t table)
+err_t netlink_table_flush_throws(struct netlink_route *netlink, uint8_t family, uint32_t table)
 {
-    return flush(netlink, table, RTN_THROW);
+    return flush(netlink, family, table, RTN_THROW);
 }

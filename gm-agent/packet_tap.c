@@ -18,7 +18,9 @@ enum {
     FRAGMENT_AT = 6,
     IP_PROTOCOL_AT = 9,
     IP_DST_AT = 16,
+    IP6_NEXT_AT = 6,
     ICMP = 1,
+    ICMP6_TOO_BIG = 2,
     FRAGMENT_OFFSET = 0x1fff
 };
 
@@ -52,9 +54,20 @@ static struct sock_filter too_big[] = {
     BPF_STMT(BPF_RET | BPF_K, IP_PACKET_MAX),
 };
 
+static struct sock_filter too_big_6[] = {
+    NOT_OUTGOING(4),
+    BPF_STMT(BPF_LD | BPF_B | BPF_ABS, IP6_NEXT_AT),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IP_PROTOCOL_ICMPV6, 0, 2),
+    BPF_STMT(BPF_LD | BPF_B | BPF_ABS, IP6_HEADER_LEN),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMP6_TOO_BIG, 1, 0),
+    BPF_STMT(BPF_RET | BPF_K, 0),
+    BPF_STMT(BPF_RET | BPF_K, IP_PACKET_MAX),
+};
+
 static const struct sock_fprog programs[] = {
     [TAP_GROUP_ESP] = {ARRAY_LEN(group_esp), group_esp},
     [TAP_TOO_BIG] = {ARRAY_LEN(too_big), too_big},
+    [TAP_TOO_BIG_6] = {ARRAY_LEN(too_big_6), too_big_6},
 };
 
 err_t packet_tap_open(enum packet_tap kind, int buffer, int *out)
@@ -73,7 +86,8 @@ err_t packet_tap_open(enum packet_tap kind, int buffer, int *out)
 err_t packet_tap_listen(enum packet_tap kind, int fd, uint32_t device_index)
 {
     struct packet_mreq all = {.mr_ifindex = (int)device_index, .mr_type = PACKET_MR_ALLMULTI};
-    struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_IP)};
+    uint16_t protocol = kind == TAP_TOO_BIG_6 ? ETH_P_IPV6 : ETH_P_IP;
+    struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(protocol)};
     at.sll_ifindex = (int)device_index;
     bool heard =
         kind != TAP_GROUP_ESP || setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &all, sizeof(all)) == 0;

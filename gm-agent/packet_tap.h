@@ -1,4 +1,4 @@
-/* packet_tap.h - IPv4 packets that come in on a device but are not for this machine: the user data path needs
+/* packet_tap.h - packets that come in on a device but are not for this machine: the user data path needs
  * two kinds. ESP to multicast groups, which a raw IP socket would get only for groups that the machine has
  * joined, and a policy names whole ranges. And complaints of routers that ESP is too long, which are for the
  * hosts whose addresses it has. Fragments are not put together. */
@@ -12,6 +12,7 @@
 enum packet_tap {
     TAP_GROUP_ESP, /* protocol 50 to 224.0.0.0/4; while listening the device takes all multicast */
     TAP_TOO_BIG,   /* ICMP type 3 code 4 */
+    TAP_TOO_BIG_6, /* ICMPv6 type 2, without extension headers */
 };
 
 /* Hears nothing yet. buffer: octets. Non-blocking; needs CAP_NET_RAW and CAP_NET_ADMIN. E_PERMISSION, E_IO.

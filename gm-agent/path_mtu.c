@@ -5,7 +5,7 @@
 
 #include "gm-agent/ip_packet.h"
 
-enum { ICMP = 1, ICMP_UNREACHABLE = 3, ICMP_TOO_BIG = 4 };
+enum { ICMP = 1, ICMP_UNREACHABLE = 3, ICMP_TOO_BIG = 4, ICMP6_TOO_BIG = 2 };
 
 /* What old routers may have meant: the next of the usual lengths below the packet's (RFC 1191 7.1). */
 static uint16_t guess(uint16_t length)
@@ -18,7 +18,7 @@ static uint16_t guess(uint16_t length)
 }
 
 /* The quoted packet is cut, so its header is read here and not by ip_packet_decode. */
-static bool read_quoted(struct path_mtu_hint *out, struct reader *r, uint16_t mtu)
+static bool read_quoted_4(struct path_mtu_hint *out, struct reader *r, uint16_t mtu)
 {
     uint8_t first = read_u8(r);
     size_t header = 4u * (first & 0x0fu);
@@ -30,37 +30,69 @@ static bool read_quoted(struct path_mtu_hint *out, struct reader *r, uint16_t mt
     struct bytes addresses = read_bytes(r, 8);
     if (first >> 4 != 4 || header < IP_HEADER_LEN || protocol != IP_PROTOCOL_ESP || r->err != E_OK)
         return false;
-    memcpy(out->src, addresses.data, 4);
-    memcpy(out->dst, addresses.data + 4, 4);
+    out->src.family = out->dst.family = AF_INET;
+    memcpy(out->src.bytes, addresses.data, 4);
+    memcpy(out->dst.bytes, addresses.data + 4, 4);
     read_skip(r, header - IP_HEADER_LEN);
     out->spi = read_u32(r);
     out->mtu = mtu != 0 ? mtu : guess(length);
     return r->err == E_OK && out->mtu < length;
 }
 
+/* Ours has no extension headers. */
+static bool read_quoted_6(struct path_mtu_hint *out, struct reader *r, uint32_t mtu)
+{
+    uint32_t first = read_u32(r);
+    uint32_t length = IP6_HEADER_LEN + (uint32_t)read_u16(r);
+    uint8_t protocol = read_u8(r);
+    read_skip(r, 1);
+    out->src.family = out->dst.family = AF_INET6;
+    read_into(r, out->src.bytes, 16);
+    read_into(r, out->dst.bytes, 16);
+    out->spi = read_u32(r);
+    if (r->err != E_OK || first >> 28 != 6 || protocol != IP_PROTOCOL_ESP || mtu >= length ||
+        mtu > UINT16_MAX)
+        return false;
+    out->mtu = (uint16_t)mtu;
+    return true;
+}
+
+static bool read_6(struct path_mtu_hint *out, const struct ip_packet *ip, struct reader *r)
+{
+    uint8_t type = read_u8(r), code = read_u8(r);
+    read_skip(r, 2); /* checksum */
+    uint32_t mtu = read_u32(r);
+    return type == ICMP6_TOO_BIG && code == 0 && ip6_checksum(ip) == 0 && read_quoted_6(out, r, mtu);
+}
+
 bool path_mtu_read(struct path_mtu_hint *out, struct bytes packet)
 {
     struct ip_packet ip;
     memset(out, 0, sizeof(*out));
-    if (ip_packet_decode(&ip, packet) != E_OK || ip.protocol != ICMP || ip.fragment)
+    if (ip_packet_decode(&ip, packet) != E_OK || ip.fragment)
         return false;
-    memcpy(out->router, ip.src, 4);
+    out->router = ip.src;
+    bool six = ip.src.family == AF_INET6;
     struct bytes body = bytes_slice(ip.whole, ip.header_len, ip.whole.len);
     struct reader r = reader_over(body);
+    if (ip.protocol != (six ? IP_PROTOCOL_ICMPV6 : ICMP))
+        return false;
+    if (six)
+        return read_6(out, &ip, &r);
     uint8_t type = read_u8(&r), code = read_u8(&r);
     read_skip(&r, 4); /* checksum, unused */
     uint16_t mtu = read_u16(&r);
     if (type != ICMP_UNREACHABLE || code != ICMP_TOO_BIG || ip_checksum(body) != 0)
         return false;
-    return read_quoted(out, &r, mtu);
+    return read_quoted_4(out, &r, mtu);
 }
 
-bool path_mtu_learn(struct path_mtu *table, const uint8_t dst[4], uint16_t mtu, uint64_t now_ms)
+bool path_mtu_learn(struct path_mtu *table, const struct addr *dst, uint16_t mtu, uint64_t now_ms)
 {
     size_t at = 0;
-    if (mtu < PATH_MTU_MIN)
+    if (mtu < (dst->family == AF_INET6 ? IP6_MTU_MIN : PATH_MTU_MIN))
         return false;
-    while (at < table->count && memcmp(table->hosts[at].dst, dst, 4) != 0)
+    while (at < table->count && !addr_equal(&table->hosts[at].dst, dst))
         at++;
     if (at == PATH_MTU_HOSTS_MAX)
         return false;
@@ -69,18 +101,18 @@ bool path_mtu_learn(struct path_mtu *table, const uint8_t dst[4], uint16_t mtu, 
         return false;
     if (at == table->count)
         table->count++;
-    memcpy(table->hosts[at].dst, dst, 4);
+    table->hosts[at].dst = *dst;
     table->hosts[at].mtu = mtu;
     table->hosts[at].until_ms = now_ms + PATH_MTU_LIFE_MS;
     return true;
 }
 
-bool path_mtu_forget(struct path_mtu *table, uint64_t now_ms, uint8_t dst[4])
+bool path_mtu_forget(struct path_mtu *table, uint64_t now_ms, struct addr *dst)
 {
     for (size_t i = 0; i < table->count; i++) {
         if (table->hosts[i].until_ms > now_ms)
             continue;
-        memcpy(dst, table->hosts[i].dst, 4);
+        *dst = table->hosts[i].dst;
         table->hosts[i] = table->hosts[--table->count];
         return true;
     }

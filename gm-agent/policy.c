@@ -6,6 +6,11 @@
 
 static const uint16_t control_ports[] = {GDOI_PORT, IKE_PORT, NATT_PORT};
 
+const struct selector policy_everything[POLICY_EVERYTHING] = {
+    {.src.addr.family = AF_INET, .dst.addr.family = AF_INET},
+    {.src.addr.family = AF_INET6, .dst.addr.family = AF_INET6},
+};
+
 static err_t add(struct policy_list *out, const struct selector *match, enum policy_action action,
                  enum policy_origin origin)
 {
@@ -48,6 +53,8 @@ err_t policy_check(const struct policy_list *list, const struct policy_ability *
             *why = "more entries than this data path can hold";
         else if (e->match.src.addr.family == AF_INET6 && !ability->ipv6)
             *why = "IPv6 selectors are not supported by this data path";
+        else if (addr_is_multicast(&e->match.dst.addr) && e->match.dst.addr.family == AF_INET6)
+            *why = "IPv6 multicast selectors are not supported by this data path";
         else if (addr_is_multicast(&e->match.dst.addr) && !ability->multicast)
             *why = "multicast selectors are not supported by this data path";
         if (*why != NULL)
@@ -56,15 +63,15 @@ err_t policy_check(const struct policy_list *list, const struct policy_ability *
     return E_OK;
 }
 
-static bool v4_within(const struct prefix *prefix, const uint8_t address[4])
+static bool within(const struct prefix *prefix, const struct addr *address)
 {
     if (prefix->addr.family == 0)
         return true;
-    if (prefix->addr.family != AF_INET)
+    if (prefix->addr.family != address->family || prefix->bits > 8 * addr_len(address))
         return false;
     for (unsigned bit = 0; bit < prefix->bits; bit++) {
         uint8_t mask = (uint8_t)(0x80 >> bit % 8);
-        if ((prefix->addr.bytes[bit / 8] & mask) != (address[bit / 8] & mask))
+        if ((prefix->addr.bytes[bit / 8] & mask) != (address->bytes[bit / 8] & mask))
             return false;
     }
     return true;
@@ -85,7 +92,7 @@ struct policy_verdict policy_interpret(const struct policy_list *list, const str
 {
     for (size_t i = 0; i < list->count; i++) {
         const struct policy_entry *e = &list->entries[i];
-        if (v4_within(&e->match.src, packet->src) && v4_within(&e->match.dst, packet->dst) &&
+        if (within(&e->match.src, &packet->src) && within(&e->match.dst, &packet->dst) &&
             (e->match.protocol == 0 || e->match.protocol == packet->protocol) && ports_match(e, packet))
             return (struct policy_verdict){e->action, (uint16_t)i};
     }

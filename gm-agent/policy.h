@@ -38,10 +38,16 @@ struct policy_verdict {
     uint16_t entry;
 };
 
-/* An entry as numbers in host order. */
+/* An address or mask in host order; IPv4 is in low. */
+struct policy_number {
+    uint64_t high, low;
+};
+
+/* An entry as numbers. */
 struct policy_rule {
-    uint32_t src, src_mask;
-    uint32_t dst, dst_mask;
+    struct policy_number src, src_mask;
+    struct policy_number dst, dst_mask;
+    uint8_t family; /* 0: either */
     uint16_t src_port, dst_port;
     uint8_t protocol;
     uint8_t action;
@@ -49,7 +55,8 @@ struct policy_rule {
 };
 
 struct policy_flow {
-    uint32_t src, dst;
+    struct policy_number src, dst;
+    uint8_t family;
     uint16_t src_port, dst_port;
     uint8_t protocol;
     uint8_t ports; /* enum of the compiler: has ports, has none, later fragment */
@@ -64,10 +71,14 @@ struct policy_program {
     struct policy_flow cache[POLICY_CACHE];
 };
 
+/* Before there is a policy everything of both families counts as protected. */
+enum { POLICY_EVERYTHING = 2 };
+extern const struct selector policy_everything[POLICY_EVERYTHING];
+
 /* What a back end can do. */
 struct policy_ability {
     bool ipv6;
-    bool multicast;
+    bool multicast; /* IPv4; IPv6 groups are not supported anywhere yet */
     size_t entries_max;
 };
 
@@ -78,7 +89,6 @@ err_t policy_list_build(struct policy_list *out, const struct selector *denies, 
 err_t policy_check(const struct policy_list *list, const struct policy_ability *ability, const char **why,
                    size_t *entry) MUST_USE;
 struct policy_verdict policy_interpret(const struct policy_list *list, const struct ip_packet *packet);
-/* IPv4 entries; those of IPv6 can match no packet of this program. */
 void policy_compile(const struct policy_list *list, struct policy_program *out);
 struct policy_verdict policy_run(struct policy_program *program, const struct ip_packet *packet);
 /* Does any entry protect it, whatever stands before that entry? So a member that let go of a deny entry later

@@ -6,20 +6,45 @@
 
 enum ports { HAS_PORTS, NO_PORTS, LATER_FRAGMENT };
 
-static uint32_t number_of(const uint8_t octets[4])
+static uint64_t take(const uint8_t *octets, size_t len)
 {
-    return (uint32_t)octets[0] << 24 | (uint32_t)octets[1] << 16 | (uint32_t)octets[2] << 8 | octets[3];
+    uint64_t value = 0;
+    for (size_t i = 0; i < len; i++)
+        value = value << 8 | octets[i];
+    return value;
 }
 
-static bool number_prefix(const struct prefix *prefix, uint32_t *value, uint32_t *mask)
+static struct policy_number number_of(const struct addr *addr)
 {
-    *value = *mask = 0;
+    if (addr->family == AF_INET)
+        return (struct policy_number){0, take(addr->bytes, 4)};
+    return (struct policy_number){take(addr->bytes, 8), take(addr->bytes + 8, 8)};
+}
+
+static struct policy_number both(struct policy_number a, struct policy_number b)
+{
+    return (struct policy_number){a.high & b.high, a.low & b.low};
+}
+
+static bool equal(struct policy_number a, struct policy_number b)
+{
+    return a.high == b.high && a.low == b.low;
+}
+
+/* The family of either end, which must not be two. */
+static bool number_prefix(const struct prefix *prefix, struct policy_number *value,
+                          struct policy_number *mask, uint8_t *family)
+{
+    struct addr ones = {.family = prefix->addr.family};
+    *value = *mask = (struct policy_number){0};
     if (prefix->addr.family == 0)
         return true;
-    if (prefix->addr.family != AF_INET || prefix->bits > 32)
+    if ((*family != 0 && *family != prefix->addr.family) || prefix->bits > 8 * addr_len(&prefix->addr))
         return false;
-    *mask = prefix->bits == 0 ? 0 : UINT32_MAX << (32 - prefix->bits);
-    *value = number_of(prefix->addr.bytes) & *mask;
+    *family = prefix->addr.family;
+    prefix_mask(prefix, ones.bytes);
+    *mask = number_of(&ones);
+    *value = both(number_of(&prefix->addr), *mask);
     return true;
 }
 
@@ -31,8 +56,8 @@ static bool rule_of(const struct policy_entry *entry, size_t index, struct polic
                                 .protocol = s->protocol,
                                 .action = (uint8_t)entry->action,
                                 .entry = (uint16_t)index};
-    return number_prefix(&s->src, &out->src, &out->src_mask) &&
-           number_prefix(&s->dst, &out->dst, &out->dst_mask);
+    return number_prefix(&s->src, &out->src, &out->src_mask, &out->family) &&
+           number_prefix(&s->dst, &out->dst, &out->dst_mask, &out->family);
 }
 
 static bool has_ports(const struct policy_rule *r)
@@ -49,9 +74,11 @@ static bool port_covers(uint16_t wide, uint16_t narrow)
  * whoever sends us such packets protected is understood (policy_may_protect). */
 static bool covers(const struct policy_rule *wide, const struct policy_rule *narrow)
 {
-    if ((wide->src_mask & narrow->src_mask) != wide->src_mask ||
-        (narrow->src & wide->src_mask) != wide->src ||
-        (wide->dst_mask & narrow->dst_mask) != wide->dst_mask || (narrow->dst & wide->dst_mask) != wide->dst)
+    if ((wide->family != 0 && wide->family != narrow->family) ||
+        !equal(both(wide->src_mask, narrow->src_mask), wide->src_mask) ||
+        !equal(both(narrow->src, wide->src_mask), wide->src) ||
+        !equal(both(wide->dst_mask, narrow->dst_mask), wide->dst_mask) ||
+        !equal(both(narrow->dst, wide->dst_mask), wide->dst))
         return false;
     if (wide->protocol != 0 && wide->protocol != narrow->protocol)
         return false;
@@ -78,14 +105,15 @@ void policy_compile(const struct policy_list *list, struct policy_program *out)
     }
 }
 
-static bool addresses_match(const struct policy_rule *r, uint32_t src, uint32_t dst)
+static bool addresses_match(const struct policy_rule *r, const struct policy_flow *flow)
 {
-    return (src & r->src_mask) == r->src && (dst & r->dst_mask) == r->dst;
+    return (r->family == 0 || r->family == flow->family) && equal(both(flow->src, r->src_mask), r->src) &&
+           equal(both(flow->dst, r->dst_mask), r->dst);
 }
 
 static bool flow_matches(const struct policy_rule *r, const struct policy_flow *flow)
 {
-    if (!addresses_match(r, flow->src, flow->dst) || (r->protocol != 0 && r->protocol != flow->protocol))
+    if (!addresses_match(r, flow) || (r->protocol != 0 && r->protocol != flow->protocol))
         return false;
     if (!has_ports(r))
         return true;
@@ -98,8 +126,9 @@ static bool flow_matches(const struct policy_rule *r, const struct policy_flow *
 static struct policy_flow flow_of(const struct ip_packet *packet)
 {
     return (struct policy_flow){
-        .src = number_of(packet->src),
-        .dst = number_of(packet->dst),
+        .src = number_of(&packet->src),
+        .dst = number_of(&packet->dst),
+        .family = packet->src.family,
         .src_port = packet->has_ports ? packet->src_port : 0,
         .dst_port = packet->has_ports ? packet->dst_port : 0,
         .protocol = packet->protocol,
@@ -119,7 +148,9 @@ static struct policy_verdict decide(const struct policy_program *program, const 
 
 static size_t place_of(const struct policy_flow *flow)
 {
-    uint64_t hash = ((uint64_t)flow->src << 32 | flow->dst) * UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t hash =
+        ((flow->src.low << 32 ^ flow->src.low >> 32) ^ flow->dst.low) * UINT64_C(0x9e3779b97f4a7c15);
+    hash ^= (flow->src.high + 31 * flow->dst.high) * UINT64_C(0x165667b19e3779f9);
     hash ^= ((uint64_t)flow->src_port << 32 | (uint64_t)flow->dst_port << 16 | (uint64_t)flow->protocol << 2 |
              flow->ports) *
             UINT64_C(0xc2b2ae3d27d4eb4f);
@@ -130,8 +161,9 @@ struct policy_verdict policy_run(struct policy_program *program, const struct ip
 {
     struct policy_flow flow = flow_of(packet);
     struct policy_flow *held = &program->cache[place_of(&flow)];
-    if (held->known && held->src == flow.src && held->dst == flow.dst && held->src_port == flow.src_port &&
-        held->dst_port == flow.dst_port && held->protocol == flow.protocol && held->ports == flow.ports)
+    if (held->known && held->family == flow.family && equal(held->src, flow.src) &&
+        equal(held->dst, flow.dst) && held->src_port == flow.src_port && held->dst_port == flow.dst_port &&
+        held->protocol == flow.protocol && held->ports == flow.ports)
         return held->verdict;
     flow.verdict = decide(program, &flow);
     flow.known = true;
@@ -150,9 +182,9 @@ bool policy_may_protect(const struct policy_program *program, const struct ip_pa
 
 bool policy_names_addresses(const struct policy_program *program, const struct ip_packet *packet)
 {
-    uint32_t src = number_of(packet->src), dst = number_of(packet->dst);
+    struct policy_flow flow = flow_of(packet);
     for (size_t i = 0; i < program->count; i++)
-        if (program->rules[i].action == POLICY_PROTECT && addresses_match(&program->rules[i], src, dst))
+        if (program->rules[i].action == POLICY_PROTECT && addresses_match(&program->rules[i], &flow))
             return true;
     return false;
 }

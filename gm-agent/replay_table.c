@@ -23,18 +23,29 @@ void replay_table_close(struct replay_table *table)
     memset(table, 0, sizeof(*table));
 }
 
-static size_t row_of(uint32_t spi, uint64_t sender)
+struct replay_id replay_id_of(const struct addr *addr)
 {
-    uint64_t hash = (sender ^ (uint64_t)spi << 32) * UINT64_C(0x9e3779b97f4a7c15);
+    struct reader r = reader_over(addr_bytes(addr));
+    if (addr->family == AF_INET)
+        return (struct replay_id){0, UINT64_C(0xffff) << 32 | read_u32(&r)};
+    uint64_t high = read_u64(&r);
+    return (struct replay_id){high, read_u64(&r)};
+}
+
+static size_t row_of(uint32_t spi, struct replay_id sender)
+{
+    uint64_t hash = (sender.low ^ (uint64_t)spi << 32) * UINT64_C(0x9e3779b97f4a7c15);
+    hash ^= sender.high * UINT64_C(0xc2b2ae3d27d4eb4f);
     return (size_t)(hash >> 40) % REPLAY_ROWS;
 }
 
-static struct replay_sender *find(struct replay_table *table, uint32_t spi, uint64_t sender)
+static struct replay_sender *find(struct replay_table *table, uint32_t spi, struct replay_id sender)
 {
     struct replay_sender *row = table->senders + row_of(spi, sender) * REPLAY_ROW_LEN;
     struct replay_sender *room = row;
     for (size_t i = 0; i < REPLAY_ROW_LEN; i++) {
-        if (row[i].used && row[i].spi == spi && row[i].sender == sender)
+        if (row[i].used && row[i].spi == spi && row[i].sender.high == sender.high &&
+            row[i].sender.low == sender.low)
             return &row[i];
         if (room->used && (!row[i].used || row[i].heard < room->heard))
             room = &row[i];
@@ -61,7 +72,7 @@ static void advance(struct replay_sender *s, uint32_t seq)
     s->top = seq;
 }
 
-bool replay_table_accept(struct replay_table *table, uint32_t spi, uint64_t sender, uint32_t seq)
+bool replay_table_accept(struct replay_table *table, uint32_t spi, struct replay_id sender, uint32_t seq)
 {
     if (table->window == 0)
         return true;

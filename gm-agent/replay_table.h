@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/err.h"
+#include "base/addr.h"
 
 enum {
     REPLAY_WINDOW_MIN = 64,
@@ -21,10 +21,15 @@ enum {
     REPLAY_WORDS = REPLAY_WINDOW_MAX / 64,
 };
 
+/* A sender id in low, or an address: IPv4 in low, as IPv6 maps it (RFC 4291 2.5.5.2). */
+struct replay_id {
+    uint64_t high, low;
+};
+
 struct replay_sender {
     bool used;
     uint32_t spi;
-    uint64_t sender;
+    struct replay_id sender;
     uint32_t top; /* highest number seen */
     uint64_t heard;
     uint64_t seen[REPLAY_WORDS]; /* a ring: bit n % REPLAY_WINDOW_MAX of number n */
@@ -41,7 +46,8 @@ struct replay_table {
 err_t replay_table_open(struct replay_table *table, uint32_t window) MUST_USE;
 void replay_table_close(struct replay_table *table);
 /* False: seen before, or older than the window, or 0. Marks it as seen. Always true when off. */
-bool replay_table_accept(struct replay_table *table, uint32_t spi, uint64_t sender, uint32_t seq);
+bool replay_table_accept(struct replay_table *table, uint32_t spi, struct replay_id sender, uint32_t seq);
+struct replay_id replay_id_of(const struct addr *addr);
 void replay_table_forget(struct replay_table *table, uint32_t spi); /* the key is gone */
 size_t replay_table_count(const struct replay_table *table);
 

@@ -194,6 +194,15 @@ static void add_tek(struct text *t, const struct tek_entry *entry, uint32_t wind
     add(t, "        encaps: ENCAPS_TUNNEL\n\n");
 }
 
+/* The families that the policy protects; ipv4 before there is one. */
+static const char *crypto_path(const struct agent *agent)
+{
+    bool four = false, six = false;
+    for (size_t i = 0; i < agent->selector_count; i++)
+        *(agent->selectors[i].src.addr.family == AF_INET6 ? &six : &four) = true;
+    return !six ? "ipv4" : four ? "ipv4, ipv6" : "ipv6";
+}
+
 static void add_gdoi(struct text *t, const struct status_view *view)
 {
     const struct agent *agent = view->agent;
@@ -204,7 +213,7 @@ static void add_gdoi(struct text *t, const struct status_view *view)
     add(t, "    Group Name               : %s\n", config->group_name);
     add(t, "    Group Identity           : %s\n", identity_format(&config->group, identity));
     add(t, "    Group Type               : GDOI (ISAKMP)\n");
-    add(t, "    Crypto Path              : ipv4\n");
+    add(t, "    Crypto Path              : %s\n", crypto_path(agent));
     add(t, "    Key Management Path      : %s\n", config->local.addr.family == AF_INET6 ? "ipv6" : "ipv4");
     add(t, "    Rekeys received          : %u\n", agent->stats.rekeys);
     add(t, "    IPSec SA Direction       : %s\n\n", direction(config));
@@ -241,11 +250,11 @@ static void add_rekey(struct text *t, const struct status_view *view)
 static void add_ident(struct text *t, const char *label, const struct prefix *prefix, uint8_t protocol,
                       uint16_t port)
 {
-    char text[ADDR_TEXT_MAX];
-    uint8_t mask[16];
-    prefix_mask(prefix, mask);
-    add(t, "   %s ident (addr/mask/prot/port): (%s/%u.%u.%u.%u/%u/%u)\n", label,
-        addr_format(&prefix->addr, text), mask[0], mask[1], mask[2], mask[3], protocol, port);
+    char text[ADDR_TEXT_MAX], mask_text[ADDR_TEXT_MAX];
+    struct addr mask = {.family = prefix->addr.family};
+    prefix_mask(prefix, mask.bytes);
+    add(t, "   %s ident (addr/mask/prot/port): (%s/%s/%u/%u)\n", label, addr_format(&prefix->addr, text),
+        addr_format(&mask, mask_text), protocol, port);
 }
 
 static void add_sa(struct text *t, const struct tek_entry *entry, const char *state, uint64_t now_ms)
@@ -262,12 +271,12 @@ static void add_sa(struct text *t, const struct tek_entry *entry, const char *st
 
 static void add_peers(struct text *t, const char *label, const struct datapath_counter *c)
 {
+    char from[2][ADDR_TEXT_MAX], to[2][ADDR_TEXT_MAX];
     add(t, "    #pkts %-28s: %" PRIu64, label, c->count);
     if (c->count != 0)
-        add(t, " first %u.%u.%u.%u -> %u.%u.%u.%u last %u.%u.%u.%u -> %u.%u.%u.%u", c->first_src[0],
-            c->first_src[1], c->first_src[2], c->first_src[3], c->first_dst[0], c->first_dst[1],
-            c->first_dst[2], c->first_dst[3], c->last_src[0], c->last_src[1], c->last_src[2], c->last_src[3],
-            c->last_dst[0], c->last_dst[1], c->last_dst[2], c->last_dst[3]);
+        add(t, " first %s -> %s last %s -> %s", addr_format(&c->first_src, from[0]),
+            addr_format(&c->first_dst, to[0]), addr_format(&c->last_src, from[1]),
+            addr_format(&c->last_dst, to[1]));
     add(t, "\n");
 }
 

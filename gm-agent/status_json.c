@@ -68,12 +68,6 @@ static json_t *rekeys(const struct agent *agent)
                      (json_int_t)s->last_rekey_seq);
 }
 
-static json_t *octets(const uint8_t raw[4])
-{
-    struct addr addr = addr_v4(raw[0], raw[1], raw[2], raw[3]);
-    return text_of_addr(&addr);
-}
-
 static json_t *counters(const struct status_view *view)
 {
     json_t *all = json_object();
@@ -81,11 +75,11 @@ static json_t *counters(const struct status_view *view)
         const struct datapath_counter *c = &view->counters[i];
         json_t *one = json_pack("{s:I}", "count", (json_int_t)c->count);
         if (one != NULL && c->count != 0)
-            json_object_update_new(one, json_pack("{s:o, s:o, s:o, s:o, s:I, s:I}", "first_src",
-                                                  octets(c->first_src), "first_dst", octets(c->first_dst),
-                                                  "last_src", octets(c->last_src), "last_dst",
-                                                  octets(c->last_dst), "first_ms", (json_int_t)c->first_ms,
-                                                  "last_ms", (json_int_t)c->last_ms));
+            json_object_update_new(
+                one, json_pack("{s:o, s:o, s:o, s:o, s:I, s:I}", "first_src", text_of_addr(&c->first_src),
+                               "first_dst", text_of_addr(&c->first_dst), "last_src",
+                               text_of_addr(&c->last_src), "last_dst", text_of_addr(&c->last_dst), "first_ms",
+                               (json_int_t)c->first_ms, "last_ms", (json_int_t)c->last_ms));
         json_object_set_new(all, datapath_counter_name((enum datapath_counter_id)i), one);
     }
     return all;
@@ -112,8 +106,8 @@ static json_t *member(const struct status_view *view)
 static json_t *peer(const struct time_peer *p)
 {
     return json_pack("{s:I, s:o, s:I, s:I, s:I, s:I, s:I}", "sid", (json_int_t)p->sid, "last_src",
-                     octets(p->src), "packets", (json_int_t)p->packets, "rejected", (json_int_t)p->rejected,
-                     "skew_us", (json_int_t)p->last_us, "skew_min_us",
+                     text_of_addr(&p->src), "packets", (json_int_t)p->packets, "rejected",
+                     (json_int_t)p->rejected, "skew_us", (json_int_t)p->last_us, "skew_min_us",
                      (json_int_t)(p->packets != 0 ? p->min_us : 0), "skew_max_us",
                      (json_int_t)(p->packets != 0 ? p->max_us : 0));
 }
@@ -121,9 +115,9 @@ static json_t *peer(const struct time_peer *p)
 static json_t *reject(const struct time_reject *r)
 {
     return json_pack("{s:I, s:o, s:o, s:I, s:I, s:I, s:I}", "at_ms", (json_int_t)r->wall_ms, "src",
-                     octets(r->src), "dst", octets(r->dst), "sid", (json_int_t)r->sid, "my_pseudotime_us",
-                     (json_int_t)r->mine_us, "peer_pseudotime_us", (json_int_t)r->peer_us, "window_ms",
-                     (json_int_t)r->window_ms);
+                     text_of_addr(&r->src), "dst", text_of_addr(&r->dst), "sid", (json_int_t)r->sid,
+                     "my_pseudotime_us", (json_int_t)r->mine_us, "peer_pseudotime_us", (json_int_t)r->peer_us,
+                     "window_ms", (json_int_t)r->window_ms);
 }
 
 static json_t *replay(const struct status_view *view)

@@ -30,7 +30,7 @@ static void add(struct text *t, const char *format, ...)
  * peer_pst=619767.09 secs; win=4". */
 static void add_reject(struct text *t, const struct time_reject *r)
 {
-    char clock[16] = "", day[32] = "", mine[32], peer[32], window[32];
+    char clock[16] = "", day[32] = "", mine[32], peer[32], window[32], src[ADDR_TEXT_MAX];
     time_t seconds = (time_t)(r->wall_ms / 1000);
     struct tm broken;
     if (gmtime_r(&seconds, &broken) != NULL) {
@@ -40,8 +40,8 @@ static void add_reject(struct text *t, const struct time_reject *r)
     time_check_format(r->mine_us, mine);
     time_check_format(r->peer_us, peer);
     time_check_format_window(r->window_ms, window);
-    add(t, "    %s.%03u UTC %s: src=%u.%u.%u.%u; my_pst=%s secs; peer_pst=%s secs; win=%s\n", clock,
-        (unsigned)(r->wall_ms % 1000), day, r->src[0], r->src[1], r->src[2], r->src[3], mine, peer, window);
+    add(t, "    %s.%03u UTC %s: src=%s; my_pst=%s secs; peer_pst=%s secs; win=%s\n", clock,
+        (unsigned)(r->wall_ms % 1000), day, addr_format(&r->src, src), mine, peer, window);
 }
 
 static void add_peers(struct text *t, const struct time_check *time)
@@ -49,11 +49,11 @@ static void add_peers(struct text *t, const struct time_check *time)
     add(t, "Peers (skew in milliseconds: last, smallest, largest):\n");
     for (size_t i = 0; i < time->peer_count; i++) {
         const struct time_peer *p = &time->peers[i];
+        char src[ADDR_TEXT_MAX];
         double least = p->packets != 0 ? (double)p->min_us / 1000 : 0;
         double most = p->packets != 0 ? (double)p->max_us / 1000 : 0;
-        add(t, "    sid 0x%X %u.%u.%u.%u: %.1f, %.1f, %.1f; packets %" PRIu64 ", errors %" PRIu64 "\n",
-            p->sid, p->src[0], p->src[1], p->src[2], p->src[3], (double)p->last_us / 1000, least, most,
-            p->packets, p->rejected);
+        add(t, "    sid 0x%X %s: %.1f, %.1f, %.1f; packets %" PRIu64 ", errors %" PRIu64 "\n", p->sid,
+            addr_format(&p->src, src), (double)p->last_us / 1000, least, most, p->packets, p->rejected);
     }
 }
 

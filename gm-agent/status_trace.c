@@ -11,14 +11,11 @@ static void put_packet(FILE *f, const struct trace_request *r)
 {
     static const char *const from[] = {"clear, from the LAN", "clear, from the WAN", "ESP, from the WAN"};
     const struct ip_packet *p = &r->packet;
-    char number[8];
-    fprintf(f, "Packet : %s %u.%u.%u.%u", selector_protocol(p->protocol, number), p->src[0], p->src[1],
-            p->src[2], p->src[3]);
-    if (p->has_ports)
-        fprintf(f, ":%u", p->src_port);
-    fprintf(f, " -> %u.%u.%u.%u", p->dst[0], p->dst[1], p->dst[2], p->dst[3]);
-    if (p->has_ports)
-        fprintf(f, ":%u", p->dst_port);
+    char number[8], src[ADDR_TEXT_MAX], dst[ADDR_TEXT_MAX];
+    const struct endpoint from_end = {p->src, p->src_port}, to_end = {p->dst, p->dst_port};
+    fprintf(f, "Packet : %s %s -> %s", selector_protocol(p->protocol, number),
+            p->has_ports ? endpoint_format(&from_end, src) : addr_format(&p->src, src),
+            p->has_ports ? endpoint_format(&to_end, dst) : addr_format(&p->dst, dst));
     fprintf(f, ", %u octets, %s\n", r->size, from[r->from]);
 }
 

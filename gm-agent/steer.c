@@ -36,8 +36,8 @@ static size_t halves_of(const struct prefix *prefix, struct prefix out[2])
     out[0] = out[1] = *prefix;
     if (prefix->bits != 0)
         return 1;
-    out[0] = (struct prefix){.addr = {.family = AF_INET}, .bits = 1};
-    out[1] = (struct prefix){.addr = {.family = AF_INET, .bytes = {0x80}}, .bits = 1};
+    out[0] = (struct prefix){.addr = {.family = prefix->addr.family}, .bits = 1};
+    out[1] = (struct prefix){.addr = {.family = prefix->addr.family, .bytes = {0x80}}, .bits = 1};
     return 2;
 }
 
@@ -53,18 +53,24 @@ static void add_halves(struct rule_list *list, struct route_rule rule)
         }
 }
 
+static uint8_t protocol_of(const struct selector *selector)
+{
+    return selector->src.addr.family == AF_INET6 ? 0 : selector->protocol;
+}
+
 /* Ports are not matched here: a rule would miss the fragments behind the first. The packet path decides them.
  */
 static struct route_rule rule_for(const struct selector *selector, const char *iif)
 {
-    struct route_rule rule = {.src = selector->src, .dst = selector->dst, .ip_protocol = selector->protocol};
+    struct route_rule rule = {
+        .src = selector->src, .dst = selector->dst, .ip_protocol = protocol_of(selector)};
     snprintf(rule.iif, sizeof(rule.iif), "%s", iif);
     return rule;
 }
 
 static uint32_t priority_of(uint32_t priority, const struct selector *selector)
 {
-    return selector->protocol != 0 ? priority + STEER_PROTOCOL_STEP : priority;
+    return protocol_of(selector) != 0 ? priority + STEER_PROTOCOL_STEP : priority;
 }
 
 size_t steer_rules(const struct gm_datapath_config *config, uint32_t tables,
@@ -93,49 +99,68 @@ size_t steer_rules(const struct gm_datapath_config *config, uint32_t tables,
     return list.count;
 }
 
+static const uint8_t families[] = {AF_INET, AF_INET6};
+
+static size_t family_count(const struct steer *steer)
+{
+    return steer->ipv6 ? 2 : 1;
+}
+
 static err_t clear_all(struct steer *steer)
 {
-    err_t err = netlink_rules_flush(steer->netlink, steer->tables, steer->tables + STEER_TABLE_COUNT - 1);
-    for (uint32_t i = 0; i < STEER_TABLE_COUNT && err == E_OK; i++)
-        err = netlink_table_flush(steer->netlink, steer->tables + i);
+    err_t err = E_OK;
+    for (size_t f = 0; f < family_count(steer) && err == E_OK; f++) {
+        err = netlink_rules_flush(steer->netlink, families[f], steer->tables,
+                                  steer->tables + STEER_TABLE_COUNT - 1);
+        for (uint32_t i = 0; i < STEER_TABLE_COUNT && err == E_OK; i++)
+            err = netlink_table_flush(steer->netlink, families[f], steer->tables + i);
+    }
     return err;
 }
 
-static err_t fill_tables(struct steer *steer, uint32_t lo, uint32_t tun, uint32_t guard)
+/* Where IPv6 is switched off, lo takes no route of it, but it may be switched on later: so what is delivered
+ * here hangs on the TUN, which we switch on. */
+static err_t fill_tables(struct steer *steer, uint8_t family, uint32_t lo, uint32_t tun, uint32_t guard)
 {
     const uint32_t in = steer->tables + STEER_TABLE_IN;
     const uint32_t clear = steer->tables + STEER_TABLE_GUARD;
     const uint32_t out = steer->tables + STEER_TABLE_OUT;
-    err_t err = netlink_table_flush_throws(steer->netlink, out);
+    err_t err = netlink_table_flush_throws(steer->netlink, family, out);
     if (err == E_OK)
-        err = netlink_table_stop(steer->netlink, clear);
+        err = netlink_table_stop(steer->netlink, family, clear);
     if (err == E_OK)
-        err = netlink_table_stop(steer->netlink, out);
+        err = netlink_table_stop(steer->netlink, family, out);
     if (err == E_OK)
-        err = netlink_table_default(steer->netlink, in, lo, true);
+        err = netlink_table_default(steer->netlink, family, in, family == AF_INET6 ? tun : lo, true);
     if (err == E_OK)
-        err = netlink_table_default(steer->netlink, clear, guard, false);
+        err = netlink_table_default(steer->netlink, family, clear, guard, false);
     if (err == E_OK)
-        err = netlink_table_default(steer->netlink, out, tun, false);
+        err = netlink_table_default(steer->netlink, family, out, tun, false);
     return err;
 }
 
 err_t steer_open(struct steer *steer, struct netlink_route *netlink, const struct gm_datapath_config *config,
-                 uint32_t lo, uint32_t tun, uint32_t guard)
+                 uint32_t lo, uint32_t tun, uint32_t guard, bool ipv6)
 {
     memset(steer, 0, sizeof(*steer));
     steer->netlink = netlink;
     steer->config = config;
     steer->tables = steer_first_table(config->tun);
+    steer->ipv6 = ipv6;
     steer->rules = calloc(STEER_RULE_MAX, sizeof(*steer->rules));
     if (steer->rules == NULL)
         return E_NO_MEMORY;
-    err_t err = fill_tables(steer, lo, tun, guard);
+    err_t err = E_OK;
+    for (size_t f = 0; f < family_count(steer) && err == E_OK; f++)
+        err = fill_tables(steer, families[f], lo, tun, guard);
     /* A killed agent's rules stay in force until there is a policy: what it protected is dropped meanwhile,
      * not sent in clear. */
-    if (err == E_OK)
-        err = netlink_rules_find(netlink, steer->tables, steer->tables + STEER_TABLE_COUNT - 1, steer->rules,
-                                 STEER_RULE_MAX, &steer->count);
+    for (size_t f = 0; f < family_count(steer) && err == E_OK; f++) {
+        size_t found = 0;
+        err = netlink_rules_find(netlink, families[f], steer->tables, steer->tables + STEER_TABLE_COUNT - 1,
+                                 steer->rules + steer->count, STEER_RULE_MAX - steer->count, &found);
+        steer->count += found;
+    }
     if (err != E_OK)
         steer_close(steer);
     return err;
@@ -189,16 +214,17 @@ static err_t find_locals(struct steer *steer, struct prefix out[STEER_LOCAL_MAX]
     *count = 0;
     for (size_t i = 0; i < steer->config->lan_count; i++) {
         struct link_info lan;
-        size_t found = 0;
         err_t err = netlink_link_info(steer->netlink, steer->config->lan[i], &lan);
         if (err == E_NOT_FOUND)
             continue;
-        if (err == E_OK)
-            err =
-                netlink_connected(steer->netlink, lan.index, out + *count, STEER_LOCAL_MAX - *count, &found);
+        for (size_t f = 0; f < family_count(steer) && err == E_OK; f++) {
+            size_t found = 0;
+            err = netlink_connected(steer->netlink, families[f], lan.index, out + *count,
+                                    STEER_LOCAL_MAX - *count, &found);
+            *count += found;
+        }
         if (err != E_OK)
             return err;
-        *count += found;
     }
     return E_OK;
 }
@@ -225,12 +251,24 @@ static err_t apply_locals(struct steer *steer)
     return E_OK;
 }
 
+/* Without IPv6 in the kernel no packet of it can pass either. */
+static size_t without_ipv6(struct route_rule *rules, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (rules[i].src.addr.family != AF_INET6)
+            rules[kept++] = rules[i];
+    return kept;
+}
+
 err_t steer_apply(struct steer *steer, const struct datapath_state *state)
 {
     struct route_rule *wanted = calloc(STEER_RULE_MAX, sizeof(*wanted));
     if (wanted == NULL)
         return E_NO_MEMORY;
     size_t count = steer_rules(steer->config, steer->tables, state, wanted);
+    if (!steer->ipv6)
+        count = without_ipv6(wanted, count);
     err_t err = apply_locals(steer);
     if (err == E_OK)
         err = swap_rules(steer, wanted, count);

@@ -8,7 +8,10 @@
  * Multicast is not led by rules: the machine's multicast routes go from the LAN to the TUN, and from the TUN
  * to the LAN, instead of the WAN device. To the kernel a rule that lacks an address or protocol is "any rule
  * of this priority", both when it is to be deleted and when it looks whether there is such a rule already. So
- * "any address" is said as two halves, and rules with a protocol have a priority of their own. */
+ * "any address" is said as two halves, and rules with a protocol have a priority of their own.
+ * IPv6 has the same tables and rules, but for one thing: its rules name no protocol of a selector, since one
+ * could stand behind more extension headers than the kernel looks through. Neighbour discovery and all else
+ * of a link is not touched: it is not forwarded. */
 #ifndef GM_AGENT_STEER_H
 #define GM_AGENT_STEER_H
 
@@ -31,6 +34,7 @@ struct steer {
     struct netlink_route *netlink;
     const struct gm_datapath_config *config;
     uint32_t tables;          /* number of the first */
+    bool ipv6;                /* this kernel has it: what leads IPv6 packets is kept as well */
     struct route_rule *rules; /* STEER_RULE_MAX, heap */
     size_t count;
     struct prefix locals[STEER_LOCAL_MAX];
@@ -38,9 +42,10 @@ struct steer {
 };
 
 /* Fills the tables, and takes over the rules that a killed agent left: they hold until the first policy. lo,
- * tun, guard: device indices. E_NO_MEMORY and those of netlink_route.h. */
+ * tun, guard: device indices. ipv6: not when the kernel has none. E_NO_MEMORY and those of netlink_route.h.
+ */
 err_t steer_open(struct steer *steer, struct netlink_route *netlink, const struct gm_datapath_config *config,
-                 uint32_t lo, uint32_t tun, uint32_t guard) MUST_USE;
+                 uint32_t lo, uint32_t tun, uint32_t guard, bool ipv6) MUST_USE;
 /* New rules first, then the old ones go: no moment without protection. On an error the new ones go again. */
 err_t steer_apply(struct steer *steer, const struct datapath_state *state) MUST_USE;
 void steer_close(struct steer *steer);

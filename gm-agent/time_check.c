@@ -43,7 +43,7 @@ bool time_check_accept(struct time_check *check, struct time_reject *packet, uin
     bool older = packet->peer_us < packet->mine_us;
     uint64_t delta_us = older ? packet->mine_us - packet->peer_us : packet->peer_us - packet->mine_us;
     struct time_peer *peer = peer_of(check, packet->sid);
-    memcpy(peer->src, packet->src, sizeof(peer->src));
+    peer->src = packet->src;
     if (delta_us > (uint64_t)check->window_ms * 1000) {
         check->rejected++;
         peer->rejected++;

@@ -1,12 +1,13 @@
 /* time_check.h - time-based anti-replay: a packet's pseudotime (the SSIV of its GCM IV, authenticated with
  * the packet) must lie within the window around the receiver's. Keeps what operators ask for: counters, the
  * skew of each sender, and a history of what was refused, sampled so that a flood shows its beginning and not
- * only its end. Pure; only authenticated packets may come here. Addresses are IPv4 octets. */
+ * only its end. Pure; only authenticated packets may come here. */
 #ifndef GM_AGENT_TIME_CHECK_H
 #define GM_AGENT_TIME_CHECK_H
 
 #include <stddef.h>
 
+#include "base/addr.h"
 #include "gm-agent/group_clock.h"
 
 enum {
@@ -22,14 +23,14 @@ struct time_reject {
     uint32_t window_ms;
     uint32_t spi;
     uint32_t sid;
-    uint8_t src[4], dst[4];
+    struct addr src, dst;
 };
 
 /* Skew is the sender's pseudotime less ours when the packet comes: what the journey takes makes it smaller.
  */
 struct time_peer {
     uint32_t sid;
-    uint8_t src[4]; /* of its last packet */
+    struct addr src; /* of its last packet */
     uint64_t packets;
     uint64_t rejected;
     int64_t last_us, min_us, max_us;

@@ -72,11 +72,10 @@ static void look_at_registration(struct walk *w)
 /* The list as the data path has it: closed means that everything is to be protected and no key is there. */
 static bool look_at_policy(struct walk *w)
 {
-    static const struct selector all = {.src.addr.family = AF_INET, .dst.addr.family = AF_INET};
     static const char *const origins[] = {"key management", "local entry", "group"};
     const struct datapath_state *s = &w->state;
-    if (policy_list_build(&w->list, s->denies, s->deny_count, s->closed ? &all : s->selectors,
-                          s->closed ? 1 : s->selector_count) != E_OK) {
+    if (policy_list_build(&w->list, s->denies, s->deny_count, s->closed ? policy_everything : s->selectors,
+                          s->closed ? POLICY_EVERYTHING : s->selector_count) != E_OK) {
         drop(w, DP_NO_POLICY, "the policy has more entries than the data path can hold");
         return false;
     }
@@ -133,7 +132,7 @@ static void protect(struct walk *w)
         drop(w, DP_NO_KEY, "a counter mode needs a sender id, and the key server gave none");
         return;
     }
-    size_t wire = IP_HEADER_LEN + esp_sealed_len(&tek->suite, w->request->size);
+    size_t wire = ip_outer_len(w->request->packet.src.family) + esp_sealed_len(&tek->suite, w->request->size);
     step(w, "size", "%u octets become %zu on the WAN: its MTU must be that or more", w->request->size, wire);
     if (wire > IP_PACKET_MAX)
         drop(w, DP_SEND_ERROR, "too long for an IP packet");
@@ -202,6 +201,10 @@ void trace_run(const struct agent *agent, const struct trace_request *request, u
     if (w.state.closed)
         w.state.direction = DATAPATH_BOTH;
     look_at_registration(&w);
+    if (ip_packet_is_of_link(&request->packet)) {
+        decide(&w, TRACE_CLEAR, "it does not leave its link, and is never protected");
+        return;
+    }
     if (!look_at_policy(&w))
         return;
     switch (request->from) {

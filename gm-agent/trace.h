@@ -5,7 +5,7 @@
  *   trace lan tcp 10.1.0.10 1234 10.2.0.10 443 [size N]    a clear packet from the protected side
  *   trace wan icmp 10.2.0.10 10.1.0.10                     a clear packet from the WAN
  *   trace esp 0x1001 udp 10.2.0.10 53 10.1.0.10 4000       an ESP packet from the WAN, and what is in it
- * Protocols: ip, icmp, tcp, udp or a number; tcp, udp and 132 (SCTP) have ports. IPv4. */
+ * Protocols: ip, icmp, icmp6, tcp, udp or a number; tcp, udp and 132 (SCTP) have ports. Either family. */
 #ifndef GM_AGENT_TRACE_H
 #define GM_AGENT_TRACE_H
 

@@ -45,8 +45,11 @@ static bool take_number(struct words *w, uint32_t least, uint32_t most, uint32_t
 
 static bool take_protocol(struct words *w, uint8_t *out)
 {
-    static const struct words_name known[] = {
-        {"ip", 0}, {"icmp", IPPROTO_ICMP}, {"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}};
+    static const struct words_name known[] = {{"ip", 0},
+                                              {"icmp", IPPROTO_ICMP},
+                                              {"icmp6", IPPROTO_ICMPV6},
+                                              {"tcp", IPPROTO_TCP},
+                                              {"udp", IPPROTO_UDP}};
     uint32_t number = 0;
     if (words_name(w, known, ARRAY_LEN(known), out))
         return true;
@@ -55,10 +58,10 @@ static bool take_protocol(struct words *w, uint8_t *out)
     return good;
 }
 
-static bool take_end(struct words *w, bool ports, uint8_t address[4], uint16_t *port)
+static bool take_end(struct words *w, bool ports, struct addr *address, uint16_t *port)
 {
     uint32_t number = 0;
-    bool good = words_ipv4(w, address) && (!ports || take_number(w, 0, UINT16_MAX, &number));
+    bool good = words_addr(w, address) && (!ports || take_number(w, 0, UINT16_MAX, &number));
     *port = (uint16_t)number;
     return good;
 }
@@ -86,15 +89,15 @@ err_t trace_parse(const char *line, struct trace_request *out, const char **why)
     *why = "first comes where the packet arrives: lan, wan, or esp with its SPI";
     if (!take_from(&w, out))
         return E_RANGE;
-    *why = "a protocol is ip, icmp, tcp, udp or a number up to 255";
+    *why = "a protocol is ip, icmp, icmp6, tcp, udp or a number up to 255";
     if (!take_protocol(&w, &p->protocol))
         return E_RANGE;
     p->has_ports = p->protocol == IPPROTO_TCP || p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_SCTP;
     p->first_fragment = true;
-    *why = p->has_ports ? "source and destination are an IPv4 address and a port each"
-                        : "source and destination are IPv4 addresses";
-    if (!take_end(&w, p->has_ports, p->src, &p->src_port) ||
-        !take_end(&w, p->has_ports, p->dst, &p->dst_port))
+    *why = p->has_ports ? "source and destination are an address and a port each, of one family"
+                        : "source and destination are addresses of one family";
+    if (!take_end(&w, p->has_ports, &p->src, &p->src_port) ||
+        !take_end(&w, p->has_ports, &p->dst, &p->dst_port) || p->src.family != p->dst.family)
         return E_RANGE;
     if (w.next == w.count)
         return E_OK;

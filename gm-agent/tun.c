@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #ifndef TUN_F_USO4 /* headers before 6.2 */
@@ -90,11 +91,14 @@ void tun_relax(const char *name)
     char all = read_switch("/proc/sys/net/ipv4/conf/all/rp_filter");
     snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/rp_filter", name);
     write_switch(path, all == '0' ? "0" : "2");
+    snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/addr_gen_mode", name);
+    write_switch(path, "1"); /* none */
     snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
-    write_switch(path, "1");
+    write_switch(path, "0");
 }
 
-bool tun_forwarding(void)
+bool tun_forwarding(uint8_t family)
 {
-    return read_switch("/proc/sys/net/ipv4/ip_forward") != '0';
+    return read_switch(family == AF_INET6 ? "/proc/sys/net/ipv6/conf/all/forwarding"
+                                          : "/proc/sys/net/ipv4/ip_forward") != '0';
 }

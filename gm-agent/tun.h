@@ -3,6 +3,7 @@
 #define GM_AGENT_TUN_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -19,9 +20,9 @@ err_t tun_queue_attach(int fd, bool attach) MUST_USE;
  * does not do for TCP or UDP stays false. */
 void tun_offload(int fd, bool *tcp, bool *udp);
 /* Decrypted packets come in here with sources that are reached by the WAN: reverse-path filtering must be off
- * or, if the machine wants it everywhere, loose. No IPv6 address either. */
+ * or, if the machine wants it everywhere, loose. IPv6 passes, without an address of the device's own. */
 void tun_relax(const char *name);
-/* Does the kernel forward IPv4 at all? Without that no packet of a host gets here. */
-bool tun_forwarding(void);
+/* Does the kernel forward a family at all (AF_INET, AF_INET6)? Without that no packet of a host gets here. */
+bool tun_forwarding(uint8_t family);
 
 #endif

@@ -1,10 +1,7 @@
 #include "gm-agent/words.h"
 
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "base/addr.h"
 
 const char *words_take(struct words *w)
 {
@@ -22,13 +19,9 @@ bool words_decimal(struct words *w, size_t digits_max, uint32_t least, uint32_t 
     return value >= least && value <= most;
 }
 
-bool words_ipv4(struct words *w, uint8_t out[4])
+bool words_addr(struct words *w, struct addr *out)
 {
-    struct addr addr;
-    if (addr_parse(&addr, words_take(w)) != E_OK || addr.family != AF_INET)
-        return false;
-    memcpy(out, addr.bytes, 4);
-    return true;
+    return addr_parse(out, words_take(w)) == E_OK;
 }
 
 bool words_name(struct words *w, const struct words_name *names, size_t count, uint8_t *out)

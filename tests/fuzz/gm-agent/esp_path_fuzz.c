@@ -39,7 +39,7 @@ static struct tek make_tek(uint32_t spi, uint8_t transform, uint16_t auth)
 static void start(void)
 {
     static const uint32_t sid = 7;
-    static struct selector selectors[2];
+    static struct selector selectors[3];
     struct tek cbc = make_tek(0x1001, ESP_AES_CBC, AUTH_HMAC_SHA256),
                gcm = make_tek(0x1002, ESP_AES_GCM_16, AUTH_NONE);
     must(prefix_parse(&selectors[0].src, "10.0.0.0/8") == E_OK &&
@@ -48,10 +48,12 @@ static void start(void)
          prefix_parse(&selectors[1].dst, "10.0.0.0/8") == E_OK);
     selectors[1].protocol = 17;
     selectors[1].dst_port = 53;
+    must(prefix_parse(&selectors[2].src, "2001:db8::/32") == E_OK &&
+         prefix_parse(&selectors[2].dst, "2001:db8::/32") == E_OK);
     rng = rng_seeded_init(&seeded, 1);
     esp_path_init(&path, &rng, &clock_fixed);
     struct datapath_state state = {.selectors = selectors,
-                                   .selector_count = 2,
+                                   .selector_count = 3,
                                    .in = {&cbc, &gcm},
                                    .in_count = 2,
                                    .out = &gcm,
@@ -63,11 +65,12 @@ static void start(void)
 }
 
 /* A delivered packet is well-formed and of the policy, and between the same hosts as the outer one. */
-static void check_delivered(const uint8_t *outer, struct bytes got)
+static void check_delivered(struct bytes packet, struct bytes got)
 {
-    struct ip_packet inner;
+    struct ip_packet inner, outer;
     must(ip_packet_decode(&inner, got) == E_OK && inner.whole.len == got.len);
-    must(memcmp(inner.src, outer + 12, 4) == 0 && memcmp(inner.dst, outer + 16, 4) == 0);
+    must(ip_packet_decode(&outer, packet) == E_OK);
+    must(addr_equal(&inner.src, &outer.src) && addr_equal(&inner.dst, &outer.dst) && !inner.obscured);
     /* Protected, or behind an entry that lets it pass (key management): such packets are understood. */
     must(esp_path_protects(&path, &inner) || policy_may_protect(&path.program, &inner));
 }
@@ -79,7 +82,7 @@ static void from_wan(struct bytes packet)
     struct esp_note note;
     must(out != NULL);
     if (esp_path_decapsulate(&path, packet, out, packet.len, &len, &note) == ESP_TO_LAN)
-        check_delivered(packet.data, (struct bytes){out, len});
+        check_delivered(packet, (struct bytes){out, len});
     else
         must(len == 0);
     free(out);
@@ -106,21 +109,26 @@ static void from_lan(struct bytes packet)
     free(out);
 }
 
-/* The first octet of data is the next header, then the outer header's addresses, then the inner packet. */
+/* The first octet of data is the next header, then the outer header's addresses, then the inner packet. Of
+ * IPv6 for 41. */
 static void sealed_from_wan(struct bytes data)
 {
     uint8_t packet[CAP], iv[ESP_IV_MAX] = {0};
     struct ip_packet like = {0};
     size_t len = 0;
-    if (data.len < 9 || data.len > INNER_MAX)
+    struct reader r = reader_over(data);
+    uint8_t next = read_u8(&r);
+    like.src.family = like.dst.family = next == IP_PROTOCOL_IPV6 ? AF_INET6 : AF_INET;
+    const size_t outer_len = ip_outer_len(like.src.family);
+    read_into(&r, like.src.bytes, addr_len(&like.src));
+    read_into(&r, like.dst.bytes, addr_len(&like.dst));
+    like.tos = next & 3;
+    struct bytes inner = read_rest(&r);
+    if (r.err != E_OK || inner.len > INNER_MAX)
         return;
-    memcpy(like.src, data.data + 1, 4);
-    memcpy(like.dst, data.data + 5, 4);
-    must(esp_seal(sealer, 0x1001, 1, iv, data.data[0], bytes_slice(data, 9, data.len), packet + IP_HEADER_LEN,
-                  CAP - IP_HEADER_LEN, &len) == E_OK);
+    must(esp_seal(sealer, 0x1001, 1, iv, next, inner, packet + outer_len, CAP - outer_len, &len) == E_OK);
     ip_outer_write(packet, &like, len, 1);
-    packet[1] = data.data[0] & 3;
-    from_wan((struct bytes){packet, IP_HEADER_LEN + len});
+    from_wan((struct bytes){packet, outer_len + len});
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

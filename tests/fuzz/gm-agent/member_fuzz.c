@@ -79,7 +79,7 @@ static void deliver(struct bytes datagram)
     for (size_t i = 0; i < state.in_count; i++)
         must(esp_key_len(&state.in[i]->suite) == state.in[i]->key.len);
     for (size_t i = 0; i < state.selector_count; i++)
-        must(state.selectors[i].src.addr.family == AF_INET && state.selectors[i].dst.addr.family == AF_INET);
+        must(state.selectors[i].src.addr.family == state.selectors[i].dst.addr.family);
     if (effects.apply) {
         struct agent_event applied = {.kind = AGENT_EVENT_APPLIED};
         agent_step(&agent, &applied, NOW_MS, &effects);

@@ -12,14 +12,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void mend(uint8_t *raw, size_t len)
 {
-    size_t at = 4u * (raw[0] & 0x0fu);
-    if (len < at + 4)
-        return;
-    raw[at + 2] = raw[at + 3] = 0;
     struct ip_packet ip;
-    if (ip_packet_decode(&ip, (struct bytes){raw, len}) != E_OK)
+    if (ip_packet_decode(&ip, (struct bytes){raw, len}) != E_OK || ip.whole.len < ip.header_len + 4)
         return;
-    uint16_t sum = ip_checksum(bytes_slice(ip.whole, at, ip.whole.len));
+    size_t at = ip.header_len;
+    raw[at + 2] = raw[at + 3] = 0;
+    bool six = ip.src.family == AF_INET6;
+    uint16_t sum = six ? ip6_checksum(&ip) : ip_checksum(bytes_slice(ip.whole, at, ip.whole.len));
     raw[at + 2] = (uint8_t)(sum >> 8);
     raw[at + 3] = (uint8_t)sum;
 }
@@ -37,10 +36,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (data[0] % 4 != 0)
         mend(raw, size - 1);
     if (path_mtu_read(&hint, (struct bytes){raw, size - 1})) {
-        bool news = path_mtu_learn(&table, hint.dst, hint.mtu, data[0]);
+        bool news = path_mtu_learn(&table, &hint.dst, hint.mtu, data[0]);
         if ((news && hint.mtu < PATH_MTU_MIN) || table.count > PATH_MTU_HOSTS_MAX)
             abort();
-        if (data[0] % 8 == 0 && path_mtu_forget(&table, UINT64_MAX, hint.dst) &&
+        if (data[0] % 8 == 0 && path_mtu_forget(&table, UINT64_MAX, &hint.dst) &&
             table.count == PATH_MTU_HOSTS_MAX)
             abort();
     }

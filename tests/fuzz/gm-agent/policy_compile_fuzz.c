@@ -27,11 +27,13 @@ static void must(bool condition)
 static struct prefix take_prefix(struct reader *r)
 {
     uint8_t bits = read_u8(r);
+    bool six = bits >= 0xa0;
     struct bytes raw = read_bytes(r, 4);
-    struct prefix p = {.addr = {.family = bits >= 0xf0 ? AF_INET6 : AF_INET}, .bits = bits % 33};
-    if (raw.len == 4)
-        memcpy(p.addr.bytes, raw.data, 4);
-    for (unsigned bit = p.bits; bit < 32; bit++) /* as decoding leaves them: no octet behind the mask */
+    struct prefix p = {.addr = {.family = six ? AF_INET6 : AF_INET},
+                       .bits = (uint8_t)(six ? bits % 12 * 11 : bits % 33)}; /* IPv6: 0, 11 ... 121 */
+    for (size_t i = 0; raw.len == 4 && i < (six ? 16 : 4); i++)              /* its octets over and over */
+        p.addr.bytes[i] = raw.data[i % 4];
+    for (unsigned bit = p.bits; bit < 128; bit++) /* as decoding leaves them: no octet behind the mask */
         p.addr.bytes[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
     return p;
 }
@@ -61,10 +63,13 @@ static struct ip_packet take_packet(struct reader *r, const struct policy_list *
                           .dst_port = how & 4 ? dst_port : near->dst_port,
                           .first_fragment = (how & 0x18) != 0x18,
                           .has_ports = (how & 0x18) != 0x18 && (how & 0x20) == 0};
-    memcpy(p.src, near->src.addr.bytes, 4);
-    memcpy(p.dst, near->dst.addr.bytes, 4);
-    p.src[how >> 6] ^= src;
-    p.dst[how >> 6] ^= dst;
+    p.src = near->src.addr;
+    p.dst = near->dst.addr;
+    if (p.src.family == 0)
+        p.src.family = AF_INET;
+    p.dst.family = p.src.family;
+    p.src.bytes[how >> 6] ^= src;
+    p.dst.bytes[p.dst.family == AF_INET6 ? 12 + (how >> 6) : how >> 6] ^= dst;
     return p;
 }
 
@@ -113,6 +118,8 @@ static void kernels(const struct selector *denies, size_t deny_count, const stru
     struct xfrm_plan plan;
     struct bytes batch;
     uint32_t last = 0;
+    size_t steered = steer_rules(&config, 100, &state, rules);
+    must(steered <= STEER_RULE_MAX && (count != 0 || steered == 0));
     for (size_t i = 0; i < count; i++)
         if (selectors[i].src.addr.family != AF_INET || selectors[i].dst.addr.family != AF_INET)
             return; /* refused before anything is made of it */
@@ -123,8 +130,6 @@ static void kernels(const struct selector *denies, size_t deny_count, const stru
             must(!xfrm_policy_same_place(&plan.policies[i], &plan.policies[k]));
     xfrm_plan_close(&plan);
     must(nft_ruleset_build(&site, &state, true, 1, buffer, sizeof(buffer), &batch, &last) == E_OK);
-    size_t steered = steer_rules(&config, 100, &state, rules);
-    must(steered <= STEER_RULE_MAX && (count != 0 || steered == 0));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -144,7 +149,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     for (size_t i = 0; i < deny_count; i++)
         if (denies[i].src.addr.family != AF_INET || denies[i].dst.addr.family != AF_INET)
-            return 0; /* refused by the configuration */
+            return 0; /* refused by the configuration, with xfrm */
     if (size % KERNELS_IN == 0)
         kernels(denies, deny_count, selectors, count);
     return 0;

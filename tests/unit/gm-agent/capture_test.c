@@ -20,7 +20,7 @@ static void words_are_read_strictly(void **state)
     (void)state;
     static const char *const wrong[] = {"",
                                         "f host",
-                                        "f host fd00::1",
+                                        "f host fd00::x",
                                         "f host 10.1.1",
                                         "f proto",
                                         "f proto 256",
@@ -83,9 +83,14 @@ static void all_that_is_set_must_match(void **state)
         if (capture_matches(&r.filter, p) != cases[i].matches)
             fail_msg("%s", cases[i].words);
     }
+    p = packet(raw, "2001:db8:13::10", "2001:db8:14::10", 17, 4000, 53, 100);
+    assert_ok(parsed("f host 2001:db8:14::10 proto udp port 53", &r, &why));
+    assert_true(capture_matches(&r.filter, p));
+    assert_ok(parsed("f host 2001:db8:14::11", &r, &why));
+    assert_false(capture_matches(&r.filter, p));
+    assert_ok(parsed("f host 32.1.13.184", &r, &why)); /* the first octets of both */
+    assert_false(capture_matches(&r.filter, p));
     assert_ok(parsed("f proto udp", &r, &why));
-    static const uint8_t ipv6[40] = {0x60};
-    assert_false(capture_matches(&r.filter, BYTES_OF(ipv6)));
     assert_false(capture_matches(&r.filter, (struct bytes){raw, 19}));
     assert_false(capture_matches(&r.filter, (struct bytes){NULL, 0}));
 }
@@ -105,7 +110,11 @@ static void the_file_is_well_formed(void **state)
                                              "lan-of-15-ch4",
                                              "lan-of-15-ch5",
                                              "lan-of-15-ch6",
-                                             "wan-of-15-chars"};
+                                             "wan-of-15-chars",
+                                             "wan-of-15-char2",
+                                             "wan-of-15-ch3",
+                                             "wan-of-15-ch4"};
+    _Static_assert(CAPTURE_DEVICE_MAX == 12, "every device has a name");
     struct writer w = writer_over(file, CAPTURE_HEAD_MAX);
     capture_write_head(&w, names, CAPTURE_DEVICE_MAX, 1500);
     assert_ok(writer_end(&w));

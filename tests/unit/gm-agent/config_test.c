@@ -144,6 +144,8 @@ static void every_mistake_names_its_line(void **state)
         {"datapath", XFRM "deny = ( { src = \"10.0.0.0/8\"; dst = \"10.0.0.0/8\"; dst_port = 53; } ); };", 5,
          "udp"},
         {"datapath", XFRM "deny = ( { src = \"2001:db8::/32\"; dst = \"2001:db8::/32\"; } ); };", 5, "IPv4"},
+        {"datapath", XFRM "deny = ( { src = \"2001:db8::/32\"; dst = \"10.1.0.0/16\"; } ); };", 5,
+         "one family"},
         {"datapath", XFRM "direction = \"sideways\"; };", 5, "inbound-optional"},
         {"datapath", XFRM "time_attribute = 14; };", 5, "32001"},
         {"datapath", XFRM "replay_window = 64; };", 5, "user"},

@@ -46,8 +46,8 @@ static void the_outer_header_is_the_inner_one_with_esp_and_a_fresh_id(void **sta
         assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
                          ESP_TO_WAN);
         assert_ok(ip_packet_decode(&outer, (struct bytes){esp, len}));
-        assert_memory_equal(outer.src, clear + 12, 4);
-        assert_memory_equal(outer.dst, clear + 16, 4);
+        assert_memory_equal(outer.src.bytes, clear + 12, 4);
+        assert_memory_equal(outer.dst.bytes, clear + 16, 4);
         assert_int_equal(outer.tos, 0xb8);
         assert_true(outer.dont_fragment);
         assert_int_equal(outer.protocol, 50);
@@ -157,8 +157,8 @@ static void without_a_key_protected_packets_are_dropped_and_counted(void **state
     assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
                      ESP_DROP);
     assert_int_equal(counted(a, DP_NO_KEY), 1);
-    assert_memory_equal(a->path.counters[DP_NO_KEY].first_src, clear + 12, 4);
-    assert_memory_equal(a->path.counters[DP_NO_KEY].last_dst, clear + 16, 4);
+    assert_memory_equal(a->path.counters[DP_NO_KEY].first_src.bytes, clear + 12, 4);
+    assert_memory_equal(a->path.counters[DP_NO_KEY].last_dst.bytes, clear + 16, 4);
     side_close(a);
 }
 
@@ -298,12 +298,13 @@ static void the_inner_mtu_fits_the_wan_exactly(void **state)
     (void)state;
     struct group g = group_cbc();
     struct side *a = side_open(&g, 1);
-    size_t mtu = esp_path_inner_mtu(&a->path, 1500);
+    size_t mtu = esp_path_inner_mtu(&a->path, AF_INET, 1500);
     assert_true(20 + esp_sealed_len(&g.teks[0].suite, mtu) <= 1500);
     assert_true(20 + esp_sealed_len(&g.teks[0].suite, mtu + 1) > 1500);
     g = group_gcm();
     side_apply(a, &g, &g.teks[0], 1);
-    assert_int_equal(esp_path_inner_mtu(&a->path, 1500), 1446); /* DATAPATH 7: overhead 54 */
+    assert_int_equal(esp_path_inner_mtu(&a->path, AF_INET, 1500), 1446); /* DATAPATH 7: overhead 54 */
+    assert_int_equal(esp_path_inner_mtu(&a->path, AF_INET6, 1500), 1426);
     side_close(a);
 }
 

@@ -95,7 +95,28 @@ static UNUSED void side_close(struct side *side)
     free(side);
 }
 
-/* An IPv4 packet of that total length with a good checksum; ports stand in front of the payload. */
+static UNUSED struct group group_six(void)
+{
+    struct group g = group_gcm();
+    g.selectors[0] = selector("2001:db8:13::/48", "2001:db8:14::/48");
+    g.selectors[1] = selector("2001:db8:14::/48", "2001:db8:13::/48");
+    return g;
+}
+
+/* The fixed header, with DSCP EF and a flow label; further headers and payload are the caller's. */
+static UNUSED void write_ip6_header(struct writer *w, const struct addr *from, const struct addr *to,
+                                    uint8_t next, size_t payload_len)
+{
+    write_u32(w, 0x6b8abcde);
+    write_u16(w, (uint16_t)payload_len);
+    write_u8(w, next);
+    write_u8(w, 63);
+    write_bytes(w, addr_bytes(from));
+    write_bytes(w, addr_bytes(to));
+}
+
+/* A packet of that total length, of the addresses' family (IPv4 with a good checksum); ports stand in front
+ * of the payload. */
 static UNUSED struct bytes packet(uint8_t *out, const char *src, const char *dst, uint8_t protocol,
                                   uint16_t src_port, uint16_t dst_port, size_t len)
 {
@@ -103,6 +124,16 @@ static UNUSED struct bytes packet(uint8_t *out, const char *src, const char *dst
     assert_ok(addr_parse(&from, src));
     assert_ok(addr_parse(&to, dst));
     struct writer w = writer_over(out, CAP);
+    if (from.family == AF_INET6) {
+        assert_true(len >= 44);
+        write_ip6_header(&w, &from, &to, protocol, len - 40);
+        write_u16(&w, src_port);
+        write_u16(&w, dst_port);
+        for (size_t i = 44; i < len; i++)
+            write_u8(&w, (uint8_t)i);
+        assert_ok(writer_end(&w));
+        return writer_bytes(&w);
+    }
     write_u8(&w, 0x45);
     write_u8(&w, 0xb8); /* DSCP EF */
     write_u16(&w, (uint16_t)len);
@@ -127,6 +158,11 @@ static UNUSED struct bytes packet(uint8_t *out, const char *src, const char *dst
 static UNUSED struct bytes good_packet(uint8_t *out, size_t len)
 {
     return packet(out, "192.168.13.10", "192.168.14.10", 17, 5000, 6000, len);
+}
+
+static UNUSED struct bytes six_packet(uint8_t *out, size_t len)
+{
+    return packet(out, "2001:db8:13::10", "2001:db8:14::10", 17, 5000, 6000, len);
 }
 
 static UNUSED uint64_t counted(const struct side *side, enum datapath_counter_id id)

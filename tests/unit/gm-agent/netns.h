@@ -281,7 +281,7 @@ static UNUSED void look_at_wire(struct net *net, unsigned *esp, unsigned *clear)
         struct ip_packet p;
         if (got <= 0)
             return;
-        if (ip_packet_decode(&p, (struct bytes){raw, (size_t)got}) != E_OK || p.src[0] != 192)
+        if (ip_packet_decode(&p, (struct bytes){raw, (size_t)got}) != E_OK || p.src.bytes[0] != 192)
             continue;
         if (p.protocol == IP_PROTOCOL_ESP)
             (*esp)++;

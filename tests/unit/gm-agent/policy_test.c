@@ -46,6 +46,32 @@ static void the_first_entry_that_matches_decides(void **state)
     }
 }
 
+static void families_are_told_apart(void **state)
+{
+    (void)state;
+    struct selector protect[] = {selector("2001:db8::/32", "2001:db8::/32"),
+                                 selector("0.0.0.0/0", "0.0.0.0/0")};
+    struct selector deny[] = {selector("::/0", "2001:db8:9::/48")};
+    struct policy_list list = list_of(deny, 1, protect, 2);
+    static struct policy_program program;
+    uint8_t raw[CAP];
+    const struct {
+        const char *src, *dst;
+        enum policy_action action;
+    } cases[] = {
+        {"2001:db8:1::1", "2001:db8:2::2", POLICY_PROTECT}, {"2001:db8:1::1", "2001:db8:9::2", POLICY_CLEAR},
+        {"2001:db9:1::1", "2001:db8:2::2", POLICY_NONE},    {"10.1.1.1", "10.2.2.2", POLICY_PROTECT},
+        {"::0a01:0101", "::0a02:0202", POLICY_NONE}, /* the octets of the one before */
+    };
+    policy_compile(&list, &program);
+    assert_int_equal(program.unreachable, 0);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct ip_packet p = decoded(raw, cases[i].src, cases[i].dst, 6, 1, 2);
+        assert_int_equal(policy_interpret(&list, &p).action, cases[i].action);
+        assert_int_equal(policy_run(&program, &p).action, cases[i].action);
+    }
+}
+
 static void key_management_always_passes(void **state)
 {
     (void)state;
@@ -108,6 +134,12 @@ static void a_back_end_says_what_it_cannot_do(void **state)
     assert_int_equal(entry, POLICY_CONTROL_MAX);
     none.ipv6 = true;
     assert_ok(policy_check(&list, &none, &why, &entry));
+    assert_ok(prefix_parse(&six.dst, "ff05::/16"));
+    none.multicast = true;
+    list = list_of(NULL, 0, &six, 1);
+    assert_err(policy_check(&list, &none, &why, &entry), E_UNSUPPORTED);
+    assert_non_null(strstr(why, "IPv6 multicast"));
+    none.multicast = false;
     list = list_of(NULL, 0, &multicast, 1);
     assert_err(policy_check(&list, &none, &why, &entry), E_UNSUPPORTED);
     assert_non_null(strstr(why, "multicast"));
@@ -128,14 +160,27 @@ static uint32_t draw(uint32_t bound)
 }
 
 /* Few different values, so that entries meet each other and the packets. */
-static struct prefix draw_prefix(void)
+static struct addr draw_addr(bool six)
+{
+    if (!six)
+        return addr_v4(10, (uint8_t)draw(3), (uint8_t)draw(3), (uint8_t)draw(4));
+    struct addr addr = {.family = AF_INET6, .bytes = {0x20, 0x01, 0x0d, 0xb8}};
+    addr.bytes[5] = (uint8_t)draw(3);
+    addr.bytes[7] = (uint8_t)draw(2);
+    addr.bytes[8] = (uint8_t)(draw(2) << 7);
+    addr.bytes[15] = (uint8_t)draw(4);
+    return addr;
+}
+
+static struct prefix draw_prefix(bool six)
 {
     static const uint8_t lengths[] = {0, 8, 15, 16, 23, 24, 31, 32};
-    struct prefix p = {.addr = addr_v4(10, (uint8_t)draw(3), (uint8_t)draw(3), (uint8_t)draw(4)),
-                       .bits = lengths[draw(ARRAY_LEN(lengths))]};
+    static const uint8_t lengths6[] = {0, 16, 32, 47, 48, 63, 64, 65, 96, 127, 128};
+    struct prefix p = {.addr = draw_addr(six)};
+    p.bits = six ? lengths6[draw(ARRAY_LEN(lengths6))] : lengths[draw(ARRAY_LEN(lengths))];
     uint8_t mask[16];
     prefix_mask(&p, mask);
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 16; i++)
         p.addr.bytes[i] &= mask[i];
     return p;
 }
@@ -157,8 +202,11 @@ static struct policy_list draw_list(void)
     for (size_t i = 0; i < count; i++) {
         struct policy_entry *e = &list.entries[list.count++];
         memset(e, 0, sizeof(*e));
-        e->match.src = draw_prefix();
-        e->match.dst = draw_prefix();
+        bool six = draw(2) != 0;
+        e->match.src = draw_prefix(six);
+        e->match.dst = draw_prefix(six);
+        if (draw(16) == 0)
+            e->match.src = (struct prefix){0}; /* any address, of the other end's family */
         e->match.protocol = protocols[draw(ARRAY_LEN(protocols))];
         if (e->match.protocol > 1) {
             e->match.src_port = draw_port();
@@ -174,10 +222,9 @@ static struct ip_packet draw_packet(void)
 {
     static const uint8_t protocols[] = {1, 6, 17, 47, 132};
     struct ip_packet p = {.protocol = protocols[draw(ARRAY_LEN(protocols))], .first_fragment = draw(8) != 0};
-    const uint8_t src[] = {10, (uint8_t)draw(3), (uint8_t)draw(3), (uint8_t)draw(4)};
-    const uint8_t dst[] = {10, (uint8_t)draw(3), (uint8_t)draw(3), (uint8_t)draw(4)};
-    memcpy(p.src, src, 4);
-    memcpy(p.dst, dst, 4);
+    bool six = draw(2) != 0;
+    p.src = draw_addr(six);
+    p.dst = draw_addr(six);
     p.has_ports = p.first_fragment && p.protocol != 1 && p.protocol != 47 && draw(16) != 0;
     p.src_port = p.has_ports ? draw_port() : 0;
     p.dst_port = p.has_ports ? draw_port() : 0;
@@ -221,6 +268,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_entry_that_matches_decides),
+        cmocka_unit_test(families_are_told_apart),
         cmocka_unit_test(key_management_always_passes),
         cmocka_unit_test(a_later_fragment_is_rather_protected_than_in_clear),
         cmocka_unit_test(what_a_peer_protects_is_understood_behind_a_local_deny),

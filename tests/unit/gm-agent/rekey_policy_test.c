@@ -87,7 +87,7 @@ static void a_policy_that_we_cannot_do_is_refused_whole(void **state)
     struct group_policy policy = {0};
     uint64_t failures = event_count(EV_GDOI_REKEY_FAILURE);
     policy.teks[policy.tek_count++] = world_tek(w, 0x1002, 3600);
-    policy.selectors[policy.selector_count++] = world_selector("2001:db8:1::/48", "2001:db8:2::/48");
+    policy.selectors[policy.selector_count++] = world_selector("2001:db8:1::/48", "ff05::/16");
     struct push_content content = {.seq = ++w->seq, .policy = &policy};
     struct writer writer = writer_over(push_buffer, sizeof(push_buffer));
     world_push_content(w, &w->policy.kek, &content, &writer);

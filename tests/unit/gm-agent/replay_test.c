@@ -6,6 +6,11 @@
 #include "gm-agent/time_check.h"
 #include "tests/lib/test.h"
 
+static struct replay_id by_sid(uint64_t sid)
+{
+    return (struct replay_id){0, sid};
+}
+
 static void each_number_passes_once_also_when_reordered(void **state)
 {
     (void)state;
@@ -14,9 +19,9 @@ static void each_number_passes_once_also_when_reordered(void **state)
         assert_ok(replay_table_open(&table, window));
         for (uint32_t base = 1; base < 20000; base += window) { /* each block of the window from behind */
             for (uint32_t i = window; i-- > 0;)
-                assert_true(replay_table_accept(&table, 1, 7, base + i));
+                assert_true(replay_table_accept(&table, 1, by_sid(7), base + i));
             for (uint32_t i = 0; i < window; i++)
-                assert_false(replay_table_accept(&table, 1, 7, base + i));
+                assert_false(replay_table_accept(&table, 1, by_sid(7), base + i));
         }
         replay_table_close(&table);
     }
@@ -27,13 +32,14 @@ static void behind_the_window_nothing_passes(void **state)
     (void)state;
     struct replay_table table = {0};
     assert_ok(replay_table_open(&table, 64));
-    assert_true(replay_table_accept(&table, 1, 7, 1000));
-    assert_true(replay_table_accept(&table, 1, 7, 1000 - 63));
-    assert_false(replay_table_accept(&table, 1, 7, 1000 - 64));
-    assert_false(replay_table_accept(&table, 1, 7, 0));
-    assert_true(replay_table_accept(&table, 1, 7, UINT32_MAX)); /* a jump forward forgets nothing wrong */
-    assert_false(replay_table_accept(&table, 1, 7, 1000));
-    assert_true(replay_table_accept(&table, 1, 7, UINT32_MAX - 63));
+    assert_true(replay_table_accept(&table, 1, by_sid(7), 1000));
+    assert_true(replay_table_accept(&table, 1, by_sid(7), 1000 - 63));
+    assert_false(replay_table_accept(&table, 1, by_sid(7), 1000 - 64));
+    assert_false(replay_table_accept(&table, 1, by_sid(7), 0));
+    assert_true(
+        replay_table_accept(&table, 1, by_sid(7), UINT32_MAX)); /* a jump forward forgets nothing wrong */
+    assert_false(replay_table_accept(&table, 1, by_sid(7), 1000));
+    assert_true(replay_table_accept(&table, 1, by_sid(7), UINT32_MAX - 63));
     replay_table_close(&table);
 }
 
@@ -52,7 +58,7 @@ static void it_agrees_with_a_plain_list_of_what_was_seen(void **state)
         uint32_t around = top + 8 > SPAN ? SPAN : top + 8;
         uint32_t seq = (seed >> 8) % (around + 1);
         bool want = seq != 0 && !seen[seq] && (seq > top || top - seq < 256);
-        assert_int_equal(replay_table_accept(&table, 9, 3, seq), want);
+        assert_int_equal(replay_table_accept(&table, 9, by_sid(3), seq), want);
         if (want)
             seen[seq] = true;
         if (seq > top)
@@ -68,12 +74,31 @@ static void senders_and_keys_count_for_themselves(void **state)
     assert_ok(replay_table_open(&table, 64));
     for (uint64_t sender = 0; sender < 200; sender++)
         for (uint32_t spi = 1; spi <= 2; spi++)
-            assert_true(replay_table_accept(&table, spi, sender, (uint32_t)(1 + 5000 * (sender % 7))));
+            assert_true(
+                replay_table_accept(&table, spi, by_sid(sender), (uint32_t)(1 + 5000 * (sender % 7))));
     assert_int_equal(replay_table_count(&table), 400);
     assert_int_equal(table.evicted, 0);
     replay_table_forget(&table, 1);
     assert_int_equal(replay_table_count(&table), 200);
-    assert_false(replay_table_accept(&table, 2, 5, 1 + 5000 * 5));
+    assert_false(replay_table_accept(&table, 2, by_sid(5), 1 + 5000 * 5));
+    replay_table_close(&table);
+}
+
+/* Neither part of an address alone makes a sender. */
+static void senders_of_either_family_are_told_apart_by_their_whole_address(void **state)
+{
+    (void)state;
+    static const char *const senders[] = {"10.1.1.1",      "10.1.1.2",    "2001:db8::1", "2001:db8::2",
+                                          "2001:db8:1::1", "::0a01:0101", "::1",         "2001:db8:0:1::1"};
+    struct replay_table table = {0};
+    assert_ok(replay_table_open(&table, 64));
+    for (unsigned round = 0; round < 2; round++)
+        for (size_t i = 0; i < ARRAY_LEN(senders); i++) {
+            struct addr addr;
+            assert_ok(addr_parse(&addr, senders[i]));
+            assert_int_equal(replay_table_accept(&table, 1, replay_id_of(&addr), 9), round == 0);
+        }
+    assert_int_equal(replay_table_count(&table), ARRAY_LEN(senders));
     replay_table_close(&table);
 }
 
@@ -83,12 +108,13 @@ static void the_table_is_bounded(void **state)
     struct replay_table table = {0};
     assert_ok(replay_table_open(&table, 64));
     for (uint64_t sender = 0; sender < 10 * REPLAY_SENDER_MAX; sender++)
-        assert_true(replay_table_accept(&table, 1, sender, 1));
+        assert_true(replay_table_accept(&table, 1, by_sid(sender), 1));
     assert_true(replay_table_count(&table) <= REPLAY_SENDER_MAX);
     assert_true(table.evicted >= 9 * REPLAY_SENDER_MAX);
-    assert_false(replay_table_accept(&table, 1, 10 * REPLAY_SENDER_MAX - 1, 1)); /* the newest is known */
+    assert_false(
+        replay_table_accept(&table, 1, by_sid(10 * REPLAY_SENDER_MAX - 1), 1)); /* the newest is known */
     assert_ok(replay_table_open(&table, 0));
-    assert_true(replay_table_accept(&table, 1, 1, 1));
+    assert_true(replay_table_accept(&table, 1, by_sid(1), 1));
     replay_table_close(&table);
 }
 
@@ -138,7 +164,7 @@ static void a_registration_that_finds_it_ahead_slows_it_down_and_never_turns_it_
 static struct time_reject packet_at(uint64_t us, uint32_t sid)
 {
     return (struct time_reject){
-        .wall_ms = 1, .peer_us = us, .spi = 1, .sid = sid, .src = {10, 1, 1, (uint8_t)sid}};
+        .wall_ms = 1, .peer_us = us, .spi = 1, .sid = sid, .src = addr_v4(10, 1, 1, (uint8_t)sid)};
 }
 
 static void packets_pass_within_the_window_and_not_beyond(void **state)
@@ -241,6 +267,7 @@ int main(void)
         cmocka_unit_test(behind_the_window_nothing_passes),
         cmocka_unit_test(it_agrees_with_a_plain_list_of_what_was_seen),
         cmocka_unit_test(senders_and_keys_count_for_themselves),
+        cmocka_unit_test(senders_of_either_family_are_told_apart_by_their_whole_address),
         cmocka_unit_test(the_table_is_bounded),
         cmocka_unit_test(the_clock_is_set_by_a_registration_and_runs),
         cmocka_unit_test(a_rekey_moves_it_forward_only),

@@ -9,7 +9,8 @@ static char answer[STATUS_ANSWER_MAX];
 static struct status_view view_of(const struct world *w)
 {
     static const struct datapath_counter counters[DP_COUNTER_COUNT] = {
-        [DP_ENCAPS] = {.count = 7}, [DP_INVALID_SPI] = {.count = 2, .first_src = {192, 168, 14, 10}}};
+        [DP_ENCAPS] = {.count = 7},
+        [DP_INVALID_SPI] = {.count = 2, .first_src = {AF_INET, {192, 168, 14, 10}}}};
     return (struct status_view){
         .agent = &w->agent, .counters = counters, .backend = "user", .now_ms = w->now_ms};
 }
@@ -176,8 +177,9 @@ static void show_replay_has_the_lines_of_a_router(void **state)
     view.has_replay = true;
     view.replay = (struct datapath_replay){.time = &check, .window = 64, .senders = 3, .evicted = 1};
     struct time_reject old = {
-        .wall_ms = 1384371572081, .peer_us = 619767090000, .sid = 7, .src = {192, 168, 13, 2}};
-    struct time_reject good = {.peer_us = 620051840000 + 1500000, .sid = 8, .src = {192, 168, 14, 2}};
+        .wall_ms = 1384371572081, .peer_us = 619767090000, .sid = 7, .src = {AF_INET, {192, 168, 13, 2}}};
+    struct time_reject good = {
+        .peer_us = 620051840000 + 1500000, .sid = 8, .src = {AF_INET, {192, 168, 14, 2}}};
     bool sampled;
     assert_false(time_check_accept(&check, &old, w->now_ms, &sampled));
     assert_true(time_check_accept(&check, &good, w->now_ms, &sampled));

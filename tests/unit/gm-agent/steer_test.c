@@ -85,6 +85,25 @@ static void no_rule_can_be_taken_for_another(void **state)
     }
 }
 
+/* A protocol could hide behind more headers than the kernel looks through: the packet path decides it. */
+static void ipv6_rules_name_no_protocol_but_esp(void **state)
+{
+    (void)state;
+    struct gm_datapath_config c = config();
+    struct selector s[2] = {selector("2001:db8:1::/48", "2001:db8:2::/48", 17, 53),
+                            selector("::/0", "2001:db8:2::/48", 6, 0)};
+    struct datapath_state wanted = {.selectors = s, .selector_count = 2};
+    size_t count = steer_rules(&c, 100, &wanted, rules);
+    assert_int_equal(count, 4 + 2 * 4); /* one selector; two halves of the other */
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(rules[i].src.addr.family, AF_INET6);
+        assert_int_equal(rules[i].dst.addr.family, AF_INET6);
+        assert_in_range(rules[i].src.bits, 1, 128);
+        assert_int_equal(rules[i].ip_protocol, rules[i].table == 100 ? IP_PROTOCOL_ESP : 0);
+        assert_in_range(rules[i].priority, STEER_PRIORITY_IN, STEER_PRIORITY_OUT);
+    }
+}
+
 static void the_largest_policy_fits(void **state)
 {
     (void)state;
@@ -124,8 +143,10 @@ static void policies_that_the_back_end_cannot_do_are_named(void **state)
     assert_non_null(strstr(why, "transform"));
     p.tek_count = 0;
     p.selectors[p.selector_count++] = selector("2001:db8:1::/48", "2001:db8:2::/48", 0, 0);
+    assert_ok(datapath_user_check(&p, &why));
+    p.selectors[1] = selector("2001:db8:1::/48", "ff05::/16", 0, 0);
     assert_err(datapath_user_check(&p, &why), E_UNSUPPORTED);
-    assert_non_null(strstr(why, "IPv6"));
+    assert_non_null(strstr(why, "IPv6 multicast"));
     p.selectors[1] = selector("10.1.0.0/16", "239.0.0.0/8", 0, 0);
     assert_ok(datapath_user_check(&p, &why));
 }
@@ -137,6 +158,7 @@ int main(void)
         cmocka_unit_test(selectors_that_differ_in_ports_are_one_rule),
         cmocka_unit_test(multicast_is_left_to_multicast_routes),
         cmocka_unit_test(no_rule_can_be_taken_for_another),
+        cmocka_unit_test(ipv6_rules_name_no_protocol_but_esp),
         cmocka_unit_test(the_largest_policy_fits),
         cmocka_unit_test(tables_are_the_same_after_a_restart_and_others_for_another_device),
         cmocka_unit_test(policies_that_the_back_end_cannot_do_are_named),

@@ -40,7 +40,7 @@ static void words_are_read_strictly(void **state)
                                         "lan tcp 10.1.1.1 1 10.2.2.2",
                                         "lan tcp 10.1.1.1 65536 10.2.2.2 1",
                                         "lan 256 10.1.1.1 10.2.2.2",
-                                        "lan icmp fd00::1 fd00::2",
+                                        "lan icmp fd00::1 10.2.2.2",
                                         "lan icmp 10.1.1.1 10.2.2.2 size",
                                         "lan icmp 10.1.1.1 10.2.2.2 size 19",
                                         "lan icmp 10.1.1.1 10.2.2.2 size 65536",
@@ -67,6 +67,11 @@ static void words_are_read_strictly(void **state)
     assert_int_equal(request.packet.src_port, 53);
     assert_int_equal(request.packet.dst_port, 4000);
     assert_int_equal(request.size, 1400);
+    assert_ok(trace_parse("lan tcp 2001:db8::1 1024 2001:db8:1::2 443", &request, &why));
+    assert_int_equal(request.packet.dst.bytes[5], 1);
+    assert_int_equal(request.packet.dst_port, 443);
+    assert_ok(trace_parse("wan icmp6 fd00::1 fd00::2", &request, &why));
+    assert_int_equal(request.packet.protocol, 58);
 }
 
 static void a_protected_packet_is_followed_to_the_wan(void **state)
@@ -85,6 +90,22 @@ static void a_protected_packet_is_followed_to_the_wan(void **state)
     assert_int_equal(traced(w, "wan tcp 192.168.14.7 443 192.168.13.9 1234").verdict, TRACE_DROP);
     assert_int_equal(traced(w, "wan tcp 192.168.14.7 443 192.168.13.9 1234").counter, DP_NOT_IPSEC);
     assert_int_equal(traced(w, "esp 0x1001 tcp 192.168.14.7 443 192.168.13.9 1234").verdict, TRACE_OPEN);
+    world_close(w);
+}
+
+static void ipv6_packets_are_followed_alike(void **state)
+{
+    (void)state;
+    struct world *w = world_registered(27);
+    w->agent.selectors[0] = selector("2001:db8:13::/48", "2001:db8:14::/48");
+    struct trace_result r = traced(w, "lan tcp 2001:db8:13::9 1234 2001:db8:14::7 443 size 1400");
+    assert_int_equal(r.verdict, TRACE_PROTECT);
+    assert_step(&r, 4, "size", "1400 octets become 1488 on the WAN: its MTU must be that or more");
+    r = traced(w, "lan tcp 2001:db8:14::7 1234 2001:db8:13::9 443");
+    assert_int_equal(r.verdict, TRACE_CLEAR);
+    r = traced(w, "lan icmp6 fe80::1 ff02::1");
+    assert_int_equal(r.verdict, TRACE_CLEAR);
+    assert_non_null(strstr(r.why, "link"));
     world_close(w);
 }
 
@@ -241,7 +262,7 @@ static void the_answer_is_text_or_json_and_never_has_a_key(void **state)
     json_decref(root);
     view.line = "trace wan icmp";
     status_text(&view, STATUS_TRACE, answer, sizeof(answer));
-    assert_string_equal(answer, "% trace: source and destination are IPv4 addresses\n");
+    assert_string_equal(answer, "% trace: source and destination are addresses of one family\n");
     world_close(w);
 }
 
@@ -250,6 +271,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_are_read_strictly),
         cmocka_unit_test(a_protected_packet_is_followed_to_the_wan),
+        cmocka_unit_test(ipv6_packets_are_followed_alike),
         cmocka_unit_test(what_would_be_dropped_names_its_counter),
         cmocka_unit_test(before_the_first_registration_the_door_is_closed_or_open_by_choice),
         cmocka_unit_test(local_entries_and_the_direction_are_told),
