@@ -98,7 +98,7 @@ static void a_policy_that_we_cannot_do_is_refused_whole(void **state)
     assert_int_equal(w->selector_count, 2);
     assert_int_equal(w->acks.count, 0);
     assert_int_equal(w->ks[0].refusals, 1); /* it is told, under the SA of the registration */
-    assert_string_equal(w->ks[0].refusal, "IPv6 selectors are not supported by this data path");
+    assert_string_equal(w->ks[0].refusal, "IPv6 multicast selectors are not supported by this data path");
     world_push(w, writer_bytes(&writer)); /* nobody acknowledged it, so it comes again */
     world_run(w, 100);
     assert_int_equal(w->ks[0].refusals, 1);
@@ -113,7 +113,7 @@ static void a_registration_with_a_policy_that_we_cannot_do_is_told_to_its_server
 {
     (void)state;
     struct world *w = world_open(34, 1);
-    w->policy.selectors[0] = world_selector("2001:db8:1::/48", "2001:db8:2::/48");
+    w->policy.selectors[0] = world_selector("2001:db8:1::/48", "ff05::/16");
     world_start(w);
     world_run(w, 3600000);
     assert_false(w->agent.registered);
