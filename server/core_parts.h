@@ -49,7 +49,8 @@ struct group_work {
     bool done_proposed;  /* PUSH_DONE is on its way */
     core_rekey_fn asked; /* an operator waits */
     void *asked_context;
-    bool due; /* a rekey, as of the last tick as primary */
+    bool due;     /* a rekey, as of the last tick as primary */
+    err_t failed; /* why the last draft or runway came to nothing; E_OK: it did not */
     struct rekey_step step;
     uint64_t step_ms; /* monotonic: it is there since then */
 };

@@ -77,8 +77,8 @@ static const char *group_stuck(struct core *core, const struct ks_group *group)
     return core->now_ms >= work->step_ms + GROUP_STUCK_MS ? step.fault : NULL;
 }
 
-/* Of the first group that is stuck; *name is borrowed. */
-static const char *find_fault(struct core *core, bool works, const char **name)
+/* Of the first group that is stuck, which is *at then. */
+static const char *find_fault(struct core *core, bool works, const struct ks_group **at)
 {
     const struct ks_state *state = core_state(core);
     const char *fault = NULL;
@@ -87,22 +87,30 @@ static const char *find_fault(struct core *core, bool works, const char **name)
         if (stuck == NULL || fault != NULL)
             continue; /* all are looked at, so that the time of each is right */
         fault = stuck;
-        *name = state->groups[i]->record.config.name;
+        *at = state->groups[i];
     }
     return fault;
+}
+
+static void tell_stuck(struct core *core, const struct ks_group *group, const char *fault)
+{
+    const struct group_work *work = group != NULL ? group_work_find(core, group->record.id) : NULL;
+    err_t failed = work != NULL ? work->failed : E_OK;
+    event(ENGINE_STUCK, group != NULL ? group->record.config.name : "any", fault,
+          failed != E_OK ? err_text(failed) : "no error");
 }
 
 void engine_watch_tick(struct core *core)
 {
     struct engine_watch *watch = &core->watch;
-    const char *name = "any";
+    const struct ks_group *group = NULL;
     bool works = core->ready && core->ports.is_primary(core->ports.context);
     for (size_t i = 0; i < GROUP_MAX && !works; i++)
         core->groups[i].step_ms = core->now_ms; /* whoever becomes primary has its time */
-    const char *fault = find_fault(core, works, &name);
+    const char *fault = find_fault(core, works, &group);
     if (worker_stuck(core)) {
         fault = engine_fault_worker;
-        name = "any";
+        group = NULL;
     }
     if (fault != NULL) {
         watch->rest_ms = core->now_ms + ENGINE_REST_MS;
@@ -111,7 +119,7 @@ void engine_watch_tick(struct core *core)
             core_count(core, METRIC_ENGINE_STUCK);
         }
         if (watch->fault != fault)
-            event(ENGINE_STUCK, name, fault);
+            tell_stuck(core, group, fault);
         watch->fault = fault;
     } else if (watch->fault != NULL &&
                (works || watch->fault == engine_fault_worker || core->now_ms >= watch->rest_ms)) {

@@ -64,6 +64,7 @@ static size_t plan(struct core *core, struct rekey_due *due, uint64_t *next_ms)
 static void drafted(struct group_work *work, err_t err, uint64_t now_ms)
 {
     work->drafting = false;
+    work->failed = err;
     if (err == E_OK)
         return;
     work->retry_ms = now_ms + DRAFT_RETRY_MS;
@@ -165,6 +166,7 @@ static void on_runway_done(void *context, const struct apply_result *result)
     if (work == NULL)
         return;
     work->runway_making = false;
+    work->failed = result->err;
     if (result->err != E_OK)
         work->retry_ms = clock_mono_ms(core->clock) + DRAFT_RETRY_MS;
 }
@@ -188,6 +190,7 @@ static void runway_begin(struct core *core, struct group_work *work)
         return;
     free(proposed);
     work->runway_making = false;
+    work->failed = err;
     work->retry_ms = core->now_ms + DRAFT_RETRY_MS;
 }
 

@@ -29,6 +29,7 @@ static void a_rekey_that_cannot_be_signed_is_stuck_and_well_when_it_moves(void *
     rig_pass(f.rig, 3 * BETWEEN_MS);
     assert_string_equal(core_engine_fault(f.rig->core), "a rekey that is due is not made");
     assert_int_equal(events_since(ENGINE_STUCK), 1);
+    assert_err(group_work_find(f.rig->core, rig_g1(f.rig)->record.id)->failed, E_FULL); /* that is told too */
     assert_null(core_not_serving(f.rig->core)); /* any server answers from committed keys */
     f.rig->pool_full = false;
     rig_pass(f.rig, 2 * BETWEEN_MS);
