@@ -124,6 +124,7 @@ err_t cluster_open(struct cluster **out, const struct cluster_options *options)
         return err;
     }
     cluster_time_open(c);
+    cluster_mark_open(c);
     c->wal_octets = wal_bytes(c->wal);
     *out = c;
     return E_OK;

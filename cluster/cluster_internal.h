@@ -176,6 +176,7 @@ struct cluster {
     struct state_mark mark;
     uint64_t mark_ms; /* when the leader makes the next one */
     bool diverged;
+    bool was_odd; /* it was when it stopped, as a file says */
     uint64_t divergences;
     struct node_cert own_cert; /* the one that new connections show */
     struct cert_key *next_key; /* of a request on its way; NULL: none */
@@ -281,6 +282,7 @@ void cluster_cert_due_take(struct cluster *c);
 
 /* ---- marks ---- */
 unsigned cluster_mark_every_ms(const struct cluster *c);
+void cluster_mark_open(struct cluster *c); /* was it the odd one in its last life? */
 void cluster_mark_applied(struct cluster *c);
 void cluster_mark_compare(struct cluster *c);
 void cluster_mark_tick(struct cluster *c, uint64_t now_ms);

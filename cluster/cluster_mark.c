@@ -3,8 +3,10 @@
  * compares.
  *
  * One that stands against a larger number of others that agree among themselves is the odd one: it serves
- * nobody and is no primary until a later mark says otherwise. */
+ * nobody and is no primary until a later mark says otherwise. A file remembers it over a restart, for one that is
+ * then alone and could serve from what it holds (cluster_alone). */
 #include <string.h>
+#include <unistd.h>
 
 #include "base/event.h"
 #include "base/hex.h"
@@ -27,6 +29,26 @@ static void tell(struct cluster *c, struct peer *peer)
           hex_text(theirs, peer->mark.hash, SHOWN_LEN), hex_text(ours, c->mark.hash, SHOWN_LEN));
 }
 
+static const char odd_name[] = "diverged";
+
+void cluster_mark_open(struct cluster *c)
+{
+    char path[DISK_PATH_MAX];
+    c->was_odd = disk_path(path, c->data_dir, odd_name) != E_OK || access(path, F_OK) == 0;
+}
+
+/* Best effort: a disk that takes no small file ends the server by its log. */
+static void remember(struct cluster *c, bool odd)
+{
+    char path[DISK_PATH_MAX];
+    err_t err = disk_path(path, c->data_dir, odd_name);
+    if (err == E_OK && odd)
+        err = disk_replace(c->disk, c->data_dir, odd_name, bytes_of_text("differs"));
+    else if (err == E_OK && unlink(path) != 0)
+        err = E_NOT_FOUND;
+    c->was_odd = err == E_OK && odd;
+}
+
 void cluster_mark_compare(struct cluster *c)
 {
     unsigned with_us = 1, against = 0;
@@ -45,6 +67,8 @@ void cluster_mark_compare(struct cluster *c)
         tell(c, peer);
     }
     bool odd = against > with_us;
+    if (odd != c->was_odd && (odd || with_us > 1))
+        remember(c, odd);
     if (odd == c->diverged || (!odd && with_us == 1))
         return;
     c->diverged = odd;

@@ -48,6 +48,8 @@ const char *cluster_alone(const struct cluster *c)
         return NULL;
     if (!c->have_key || !c->state.initialised || ks_state_node(&c->state, c->node_id) == NULL)
         return "no quorum since the start, and no committed state of an earlier life";
+    if (c->was_odd)
+        return "no quorum since the start, and its state differed from that of the other key servers";
     if (c->rebuilt)
         return "no quorum since the start, and the committed state is not sure: the store was made anew";
     if (!c->same_boot)

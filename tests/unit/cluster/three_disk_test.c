@@ -150,6 +150,14 @@ static void states_are_compared_by_themselves_and_on_demand(void **state)
     assert_false(status.diverged);
 }
 
+/* The first comes back while the others are away. */
+static void restart_alone(struct three *t)
+{
+    for (size_t i = 0; i < SERVERS; i++)
+        ks_close(&t->ks[i]);
+    assert_ok(ks_open(&t->ks[0], NULL, NULL));
+}
+
 /* A flipped bit in the memory of one: it stands against two. */
 static void the_odd_one_serves_nobody_and_is_no_primary(void **state)
 {
@@ -174,6 +182,25 @@ static void the_odd_one_serves_nobody_and_is_no_primary(void **state)
     assert_true(t->ks[1].ready && t->ks[2].ready);
     flipped->groups[0]->record.next_sid ^= 0x40; /* as a state taken over anew would */
     until(t, (cluster_status(t->ks[0].cluster, &status), !status.diverged && t->ks[0].ready));
+    restart_alone(t);
+    assert_int_equal(cluster_contact(t->ks[0].cluster), CONTACT_MINORITY); /* it is as the others again */
+}
+
+static void the_odd_one_is_no_minority_after_a_restart_either(void **state)
+{
+    struct three *t = *state;
+    struct group_config config = group_named("one", 1);
+    struct cluster_status status;
+    t->mark_ms = 300;
+    three_form(t);
+    set_group(&t->ks[0], &config);
+    until(t, same_state(t));
+    struct ks_state *flipped = (struct ks_state *)(uintptr_t)cluster_state(t->ks[0].cluster);
+    flipped->groups[0]->record.next_sid ^= 0x40;
+    until(t, (cluster_status(t->ks[0].cluster, &status), status.diverged));
+    restart_alone(t);
+    assert_int_equal(cluster_contact(t->ks[0].cluster), CONTACT_NONE);
+    assert_non_null(strstr(cluster_alone(t->ks[0].cluster), "differed"));
 }
 
 int main(int argc, char **argv)
@@ -191,6 +218,7 @@ int main(int argc, char **argv)
         THREE(a_slow_disk_costs_a_server_its_roles_until_it_answers),
         THREE(states_are_compared_by_themselves_and_on_demand),
         THREE(the_odd_one_serves_nobody_and_is_no_primary),
+        THREE(the_odd_one_is_no_minority_after_a_restart_either),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
