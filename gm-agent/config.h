@@ -50,7 +50,8 @@ struct gm_datapath_config {
     struct addr address;     /* xfrm: our end of the tunnels, IPv4; no family: that of the first uplink */
     struct selector deny[GM_DENY_MAX]; /* passes in clear although the group protects it, IPv4 */
     size_t deny_count;
-    bool offload;     /* user: the kernel hands us long packets to cut, and takes joined ones */
+    bool copy_df; /* xfrm: ESP has DF as the packet in it; default: never, so that routers may fragment it */
+    bool offload; /* user: the kernel hands us long packets to cut, and takes joined ones */
     uint32_t threads; /* user: that share the packets, the loop's own among them */
     uint32_t mtu;     /* bytes; 0: WAN MTU less the ESP overhead */
     bool fail_open;   /* before the first registration everything passes in clear; default: nothing does */

@@ -51,11 +51,12 @@ err_t config_read_deny(const struct conf_node *datapath, struct gm_datapath_conf
 err_t config_read_traffic(const struct conf_node *datapath, struct gm_datapath_config *out,
                           struct conf_error *error)
 {
+    static const char *const df_words[] = {"clear", "copy", NULL};
     static const char *const directions[] = {"both", "inbound-optional", "receive-only", NULL};
     bool fail_close = true;
     out->offload = true;
     out->threads = 1;
-    unsigned direction = DATAPATH_BOTH;
+    unsigned direction = DATAPATH_BOTH, df = 0;
     uint32_t attribute = SAT_ATTR_REPLAY_DEFAULT;
     err_t err;
     if ((err = conf_bool(datapath, "fail_close", false, &fail_close, error)) != E_OK ||
@@ -63,12 +64,14 @@ err_t config_read_traffic(const struct conf_node *datapath, struct gm_datapath_c
         (err = conf_u32(datapath, "threads", false, 1, GM_THREAD_MAX, &out->threads, error)) != E_OK ||
         (err = conf_bool(datapath, "revert", false, &out->revert, error)) != E_OK ||
         (err = conf_word(datapath, "direction", false, directions, &direction, error)) != E_OK ||
+        (err = conf_word(datapath, "df", false, df_words, &df, error)) != E_OK ||
         (err = conf_u32(datapath, "replay_window", false, 0, 1024, &out->replay_window, error)) != E_OK ||
         (err = conf_u32(datapath, "time_attribute", false, 0, 32767, &attribute, error)) != E_OK ||
         (err = conf_text(datapath, "counter_file", false, out->counter_file, sizeof(out->counter_file),
                          error)) != E_OK)
         return err;
     out->fail_open = !fail_close;
+    out->copy_df = df != 0;
     out->direction = (enum datapath_direction)direction;
     out->time_attribute = (uint16_t)attribute;
     if (out->replay_window % 64 != 0)
@@ -77,6 +80,8 @@ err_t config_read_traffic(const struct conf_node *datapath, struct gm_datapath_c
     if (attribute != 0 && attribute < SAT_ATTR_PRIVATE_MIN)
         return conf_fail(datapath, error, "time_attribute: expected 0 or %d to 32767, not %u",
                          SAT_ATTR_PRIVATE_MIN, attribute);
+    if (out->backend != GM_BACKEND_XFRM && conf_has(datapath, "df"))
+        return conf_fail(datapath, error, "df: expected backend \"xfrm\" with it; \"user\" copies it");
     if (out->backend != GM_BACKEND_USER &&
         (out->replay_window != 0 || out->counter_file[0] != '\0' || out->threads != 1))
         return conf_fail(datapath, error,

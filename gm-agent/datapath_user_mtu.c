@@ -1,11 +1,9 @@
 /* datapath_user_mtu.c - narrow ways become routes into the TUN that say so. */
 #include <string.h>
-#include <sys/socket.h>
 
 #include "base/event.h"
 #include "gm-agent/datapath_user_parts.h"
-
-enum { COMPLAINTS = 32, COMPLAINT_MAX = 1500 /* octets */ };
+#include "gm-agent/packet_tap.h"
 
 /* Is it about ESP that we may have sent? Then the quoted addresses are of the policy, and the key is known.
  */
@@ -20,46 +18,28 @@ static bool is_about_us(const struct user_datapath *dp, const struct path_mtu_hi
     return known && policy_names_addresses(&dp->path.program, &quoted);
 }
 
-static void take(struct user_datapath *dp, const struct path_mtu_hint *hint)
+static void take(void *context, const struct path_mtu_hint *hint)
 {
-    char dst[ADDR_TEXT_MAX], router[ADDR_TEXT_MAX];
+    struct user_datapath *dp = context;
+    const struct route_hop tun = {.index = dp->tun_index};
     if (!is_about_us(dp, hint) || !path_mtu_learn(&dp->mtu, &hint->dst, hint->mtu, dp->path.mono_ms))
         return;
     uint32_t inner = (uint32_t)esp_path_inner_mtu(&dp->path, hint->dst.family, hint->mtu);
     if (hint->dst.family == AF_INET6 && inner < IP6_MTU_MIN)
         inner = IP6_MTU_MIN; /* what no host need go below */
-    err_t err = netlink_table_narrow(dp->netlink, dp->steer.tables + STEER_TABLE_OUT, &hint->dst,
-                                     dp->tun_index, inner);
-    addr_format(&hint->dst, dst);
-    addr_format(&hint->router, router);
-    if (err == E_OK)
-        event(PATH_MTU_FOUND, dst, (uint32_t)hint->mtu, router, inner);
-    else
-        event(DATAPATH_ERROR, "path MTU", err_text(err));
-}
-
-static bool hear(struct user_datapath *dp, int fd)
-{
-    uint8_t packet[COMPLAINT_MAX];
-    for (unsigned i = 0; i < COMPLAINTS; i++) {
-        struct path_mtu_hint hint;
-        ssize_t got = recv(fd, packet, sizeof(packet), 0);
-        if (got <= 0)
-            return false;
-        if (path_mtu_read(&hint, (struct bytes){packet, (size_t)got}))
-            take(dp, &hint);
-    }
-    return true;
+    path_mtu_log(
+        hint, inner,
+        netlink_table_narrow(dp->netlink, dp->steer.tables + STEER_TABLE_OUT, &hint->dst, &tun, inner));
 }
 
 bool user_mtu_batch(struct user_datapath *dp)
 {
-    return hear(dp, dp->wan_icmp);
+    return packet_tap_complaints(dp->wan_icmp, take, dp);
 }
 
 bool user_mtu_batch_6(struct user_datapath *dp)
 {
-    return hear(dp, dp->wan_icmp6);
+    return packet_tap_complaints(dp->wan_icmp6, take, dp);
 }
 
 void user_mtu_age(struct user_datapath *dp)
@@ -70,8 +50,8 @@ void user_mtu_age(struct user_datapath *dp)
     dp->mtu_age_ms = dp->path.mono_ms + PATH_MTU_AGE_MS;
     while (path_mtu_forget(&dp->mtu, dp->path.mono_ms, &dst)) {
         /* Gone already is fine: then it does not narrow anything. */
-        err_t err =
-            netlink_table_narrow(dp->netlink, dp->steer.tables + STEER_TABLE_OUT, &dst, dp->tun_index, 0);
+        const struct route_hop tun = {.index = dp->tun_index};
+        err_t err = netlink_table_narrow(dp->netlink, dp->steer.tables + STEER_TABLE_OUT, &dst, &tun, 0);
         if (err != E_OK && err != E_NOT_FOUND)
             event(DATAPATH_ERROR, "path MTU", err_text(err));
     }

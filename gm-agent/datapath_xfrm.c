@@ -111,7 +111,13 @@ static err_t xfrm_apply(struct datapath *datapath, const struct datapath_state *
     if ((err = xfrm_anchor_add(dp->route, &dp->site, dp->anchor_mtu)) != E_OK)
         return err;
     dp->route_made = true;
-    return look_and_update(dp, why);
+    const char *why_not = NULL;
+    err_t mtu = xfrm_mtu_apply(dp, &why_not);
+    err = look_and_update(dp, why);
+    if (err != E_OK || mtu == E_OK)
+        return err;
+    *why = why_not;
+    return mtu;
 }
 
 static size_t xfrm_fds(const struct datapath *datapath, int out[DATAPATH_FD_MAX])
@@ -120,7 +126,7 @@ static size_t xfrm_fds(const struct datapath *datapath, int out[DATAPATH_FD_MAX]
     out[0] = xfrm_socket_fd(dp->watch_xfrm);
     out[1] = xfrm_socket_fd(dp->watch_nft);
     out[2] = xfrm_socket_fd(dp->watch_route);
-    return 3;
+    return xfrm_mtu_fds(&dp->mtu, out, 3);
 }
 
 static bool note_change(const struct nlmsghdr *message, void *context)
@@ -196,6 +202,8 @@ static void xfrm_ready(struct datapath *datapath, int fd)
 {
     struct xfrm_datapath *dp = (struct xfrm_datapath *)datapath;
     bool lost = false;
+    if (xfrm_mtu_ready(dp, fd))
+        return;
     if (fd == xfrm_socket_fd(dp->watch_xfrm)) {
         bool changed = false;
         xfrm_socket_drain(dp->watch_xfrm, xfrm_socket_port(dp->xfrm), note_change, &changed, &lost);
@@ -230,6 +238,7 @@ static void xfrm_close(struct datapath *datapath)
         xfrm_kernel_clear(dp);
     if (!datapath->keep && (dp->route_made || dp->taken_over))
         xfrm_anchor_remove(dp->route, &dp->site);
+    xfrm_mtu_close(dp);
     xfrm_probe_close(dp);
     xfrm_socket_close(dp->xfrm);
     xfrm_socket_close(dp->nft);
@@ -283,6 +292,9 @@ err_t datapath_xfrm_open(const struct gm_datapath_config *config, struct datapat
     dp->base.ops = &xfrm_ops;
     dp->config = config;
     dp->probe_tun = dp->probe_udp = -1;
+    dp->mtu.timer = -1;
+    for (size_t i = 0; i < GM_WAN_MAX; i++)
+        dp->mtu.complaints[i] = -1;
     dp->ruleset = calloc(1, NFT_RULESET_MAX);
     dp->fresh = calloc(1, NFT_RULESET_MAX);
     dp->scratch = calloc(1, NFT_RULESET_MAX);
@@ -291,6 +303,8 @@ err_t datapath_xfrm_open(const struct gm_datapath_config *config, struct datapat
         err = open_sockets(dp, why);
     if (err == E_OK)
         err = xfrm_site_read(&dp->site, config, why);
+    if (err == E_OK)
+        err = xfrm_mtu_open(dp, why);
     if (err == E_OK && (err = xfrm_kernel_read(dp)) != E_OK)
         *why = "the kernel's SAs and policies cannot be read";
     if (err != E_OK) {

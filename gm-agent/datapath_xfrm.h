@@ -4,11 +4,11 @@
 #ifndef GM_AGENT_DATAPATH_XFRM_H
 #define GM_AGENT_DATAPATH_XFRM_H
 
+#include "gm-agent/netlink_route.h"
 #include "gm-agent/nft_ruleset.h"
+#include "gm-agent/path_mtu.h"
 #include "gm-agent/xfrm_probe.h"
 #include "gm-agent/xfrm_socket.h"
-
-struct netlink_route;
 
 /* Sums over SAs that are gone. */
 struct xfrm_totals {
@@ -21,6 +21,16 @@ struct xfrm_stat {
     uint64_t in_no_policy; /* XfrmInNoPols, XfrmInTmplMismatch */
     uint64_t out_blocked;  /* XfrmOutPolBlock, XfrmOutNoStates */
     uint64_t out_error;    /* XfrmOutStateSeqError, XfrmOutStateProtoError, XfrmOutError */
+};
+
+/* Path MTU of single hosts, where ESP may not be fragmented (datapath_xfrm_mtu.c). */
+struct xfrm_mtu {
+    struct netlink_route *netlink; /* NULL: off */
+    int complaints[GM_WAN_MAX];    /* a tap for each uplink; -1: not open */
+    int timer;                     /* for what was learnt to be looked at again; -1: not open */
+    struct path_mtu table;
+    struct route_rule rules[2 * GM_LAN_MAX]; /* that are in force */
+    size_t rule_count;
 };
 
 struct xfrm_datapath {
@@ -47,6 +57,7 @@ struct xfrm_datapath {
     uint32_t fresh_seq, ruleset_seq;
     uint8_t *scratch; /* NFT_RULESET_MAX octets */
     struct xfrm_diff diff;
+    struct xfrm_mtu mtu;
     struct xfrm_totals gone;
     struct xfrm_stat stat_before;
     int probe_tun, probe_udp; /* -1: not needed yet */
@@ -70,6 +81,16 @@ err_t xfrm_anchor_add(struct xfrm_socket *route, const struct xfrm_site *site, u
 void xfrm_anchor_remove(struct xfrm_socket *route, const struct xfrm_site *site);
 /* One address by a device. */
 err_t xfrm_host_route_add(struct xfrm_socket *route, const uint8_t addr[4], uint32_t index) MUST_USE;
+
+/* datapath_xfrm_mtu.c: nothing is done unless the configuration lets ESP have DF. */
+err_t xfrm_mtu_open(struct xfrm_datapath *dp, const char **why) MUST_USE;
+/* After the site was read anew: taps at its uplinks, rules for its LANs. */
+err_t xfrm_mtu_apply(struct xfrm_datapath *dp, const char **why) MUST_USE;
+/* Adds descriptors to out; returns how many are there then. */
+size_t xfrm_mtu_fds(const struct xfrm_mtu *mtu, int *out, size_t count);
+/* One of them is readable. False: not one of ours. */
+bool xfrm_mtu_ready(struct xfrm_datapath *dp, int fd);
+void xfrm_mtu_close(struct xfrm_datapath *dp);
 
 /* datapath_xfrm_kernel.c: the kernel's tables. */
 /* Fills kernel with what is ours. E_LIMIT: more than an agent ever had. */

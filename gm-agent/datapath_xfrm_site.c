@@ -129,6 +129,7 @@ err_t xfrm_site_read(struct xfrm_site *site, const struct gm_datapath_config *co
     site->table = RT_TABLE_MAIN;
     memcpy(site->instance, config->tun, sizeof(site->instance));
     memcpy(site->anchor, config->anchor.bytes, sizeof(site->anchor));
+    site->copy_df = config->copy_df;
     site->inner_mtu = config->mtu;
     site->deny = config->deny;
     site->deny_count = config->deny_count;

@@ -203,10 +203,7 @@ err_t esp_path_apply(struct esp_path *path, const struct datapath_state *state)
 /* The longest clear packet whose sealed form fits. */
 static size_t inner_mtu_of(const struct esp_suite *suite, uint8_t family, size_t wan_mtu)
 {
-    size_t len = wan_mtu;
-    while (len > 0 && ip_outer_len(family) + esp_sealed_len(suite, len) > wan_mtu)
-        len--;
-    return len;
+    return wan_mtu > ip_outer_len(family) ? esp_inner_len_max(suite, wan_mtu - ip_outer_len(family)) : 0;
 }
 
 size_t esp_path_inner_mtu(const struct esp_path *path, uint8_t family, size_t wan_mtu)

@@ -38,6 +38,12 @@ struct route_rule {
     uint32_t table;
 };
 
+/* The next step of a way. */
+struct route_hop {
+    uint32_t index;     /* device */
+    uint8_t gateway[4]; /* zeros: the device itself */
+};
+
 err_t netlink_route_open(struct netlink_route **out) MUST_USE; /* E_IO, E_NO_MEMORY */
 void netlink_route_close(struct netlink_route *netlink);       /* NULL is fine */
 
@@ -55,10 +61,13 @@ err_t netlink_table_stop(struct netlink_route *netlink, uint8_t family, uint32_t
 /* "look elsewhere for this prefix": the table does not decide it. Adding twice is fine. */
 err_t netlink_table_throw(struct netlink_route *netlink, uint32_t table, const struct prefix *prefix,
                           bool add) MUST_USE;
-/* A host to which packets longer than mtu are answered or cut, out of the device; mtu 0: no such route any
- * more. */
+/* A host to which packets longer than mtu are answered or cut; mtu 0: no such route any more (index 0: by
+ * whatever device). */
 err_t netlink_table_narrow(struct netlink_route *netlink, uint32_t table, const struct addr *dst,
-                           uint32_t index, uint32_t mtu) MUST_USE;
+                           const struct route_hop *hop, uint32_t mtu) MUST_USE;
+/* Where the machine sends a packet of its own to dst, IPv4. E_UNSUPPORTED: no plain way (local, an IPv6 hop).
+ */
+err_t netlink_hop_to(struct netlink_route *netlink, const struct addr *dst, struct route_hop *out) MUST_USE;
 /* The networks that a device is directly in: the kernel's own routes of the main table. *count is at most
  * max. */
 err_t netlink_connected(struct netlink_route *netlink, uint8_t family, uint32_t index, struct prefix *out,

@@ -65,8 +65,9 @@ err_t netlink_table_throw(struct netlink_route *netlink, uint32_t table, const s
 }
 
 err_t netlink_table_narrow(struct netlink_route *netlink, uint32_t table, const struct addr *dst,
-                           uint32_t index, uint32_t mtu)
+                           const struct route_hop *hop, uint32_t mtu)
 {
+    static const uint8_t none[4];
     uint8_t buffer[NETLINK_REQUEST_MAX] = {0};
     uint16_t flags = mtu != 0 ? NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE : NLM_F_ACK;
     struct nlmsghdr *message = netlink_begin(netlink, buffer, mtu != 0 ? RTM_NEWROUTE : RTM_DELROUTE, flags);
@@ -74,8 +75,14 @@ err_t netlink_table_narrow(struct netlink_route *netlink, uint32_t table, const 
     route->rtm_dst_len = (uint8_t)(8 * addr_len(dst));
     mnl_attr_put(message, RTA_DST, addr_len(dst), dst->bytes);
     put_metric(message, dst->family);
-    mnl_attr_put_u32(message, RTA_OIF, index);
-    if (mtu != 0) {
+    mnl_attr_put_u32(message, RTA_OIF, hop->index);
+    if (memcmp(hop->gateway, none, sizeof(none)) != 0) {
+        route->rtm_scope = RT_SCOPE_UNIVERSE;
+        mnl_attr_put(message, RTA_GATEWAY, sizeof(hop->gateway), hop->gateway);
+    }
+    if (mtu == 0) {
+        route->rtm_scope = RT_SCOPE_NOWHERE; /* any */
+    } else {
         struct nlattr *metrics = mnl_attr_nest_start(message, RTA_METRICS);
         mnl_attr_put_u32(message, RTAX_MTU, mtu);
         if (dst->family == AF_INET6) /* else it is not for what is forwarded */
@@ -83,6 +90,40 @@ err_t netlink_table_narrow(struct netlink_route *netlink, uint32_t table, const 
         mnl_attr_nest_end(message, metrics);
     }
     return netlink_request(netlink, message);
+}
+
+static int on_hop(const struct nlmsghdr *message, void *context)
+{
+    struct route_hop *out = context;
+    const struct rtmsg *route = mnl_nlmsg_get_payload(message);
+    const struct nlattr *attribute;
+    bool plain = route->rtm_type == RTN_UNICAST;
+    mnl_attr_for_each(attribute, message, sizeof(*route))
+    {
+        uint16_t type = mnl_attr_get_type(attribute), len = mnl_attr_get_payload_len(attribute);
+        if (type == RTA_OIF && len == sizeof(out->index))
+            out->index = mnl_attr_get_u32(attribute);
+        else if (type == RTA_GATEWAY && len == sizeof(out->gateway))
+            memcpy(out->gateway, mnl_attr_get_payload(attribute), sizeof(out->gateway));
+        else if (type == RTA_VIA)
+            plain = false;
+    }
+    if (!plain)
+        out->index = 0;
+    return MNL_CB_OK;
+}
+
+err_t netlink_hop_to(struct netlink_route *netlink, const struct addr *dst, struct route_hop *out)
+{
+    uint8_t buffer[NETLINK_REQUEST_MAX] = {0};
+    memset(out, 0, sizeof(*out));
+    struct nlmsghdr *message = netlink_begin(netlink, buffer, RTM_GETROUTE, NLM_F_ACK);
+    struct rtmsg *route = mnl_nlmsg_put_extra_header(message, sizeof(*route));
+    route->rtm_family = AF_INET;
+    route->rtm_dst_len = 32;
+    mnl_attr_put(message, RTA_DST, 4, dst->bytes);
+    err_t err = netlink_talk(netlink, message, on_hop, out);
+    return err == E_OK && out->index == 0 ? E_UNSUPPORTED : err;
 }
 
 enum { ROUTE_BATCH = 64 }; /* routes of one dump that are taken */

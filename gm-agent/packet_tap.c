@@ -12,6 +12,7 @@
 
 #include "base/compiler.h"
 #include "gm-agent/ip_packet.h"
+#include "gm-agent/path_mtu.h"
 
 enum {
     FIRST_AT = 0,
@@ -94,4 +95,21 @@ err_t packet_tap_listen(enum packet_tap kind, int fd, uint32_t device_index)
     if (heard && bind(fd, (struct sockaddr *)&at, sizeof(at)) == 0)
         return E_OK;
     return errno == EPERM ? E_PERMISSION : E_IO;
+}
+
+enum { COMPLAINTS = 32, COMPLAINT_MAX = 1500 /* octets */ };
+
+bool packet_tap_complaints(int fd, void (*take)(void *context, const struct path_mtu_hint *hint),
+                           void *context)
+{
+    uint8_t packet[COMPLAINT_MAX];
+    for (unsigned i = 0; i < COMPLAINTS; i++) {
+        struct path_mtu_hint hint;
+        ssize_t got = recv(fd, packet, sizeof(packet), 0);
+        if (got <= 0)
+            return false;
+        if (path_mtu_read(&hint, (struct bytes){packet, (size_t)got}))
+            take(context, &hint);
+    }
+    return true;
 }

@@ -5,6 +5,7 @@
 #ifndef GM_AGENT_PACKET_TAP_H
 #define GM_AGENT_PACKET_TAP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -20,5 +21,10 @@ enum packet_tap {
 err_t packet_tap_open(enum packet_tap kind, int buffer, int *out) MUST_USE;
 /* From now on reads give packets from the IP header on. */
 err_t packet_tap_listen(enum packet_tap kind, int fd, uint32_t device_index) MUST_USE;
+
+/* A batch of complaints (TAP_TOO_BIG) that quote ESP. False: nothing is left. */
+struct path_mtu_hint;
+bool packet_tap_complaints(int fd, void (*take)(void *context, const struct path_mtu_hint *hint),
+                           void *context);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/addr.h"
+#include "base/event.h"
 #include "gm-agent/ip_packet.h"
 
 enum { ICMP = 1, ICMP_UNREACHABLE = 3, ICMP_TOO_BIG = 4, ICMP6_TOO_BIG = 2 };
@@ -117,4 +119,14 @@ bool path_mtu_forget(struct path_mtu *table, uint64_t now_ms, struct addr *dst)
         return true;
     }
     return false;
+}
+
+void path_mtu_log(const struct path_mtu_hint *hint, uint32_t inner, err_t err)
+{
+    char dst[ADDR_TEXT_MAX], router[ADDR_TEXT_MAX];
+    if (err == E_OK)
+        event(PATH_MTU_FOUND, addr_format(&hint->dst, dst), (uint32_t)hint->mtu,
+              addr_format(&hint->router, router), inner);
+    else
+        event(DATAPATH_ERROR, "path MTU", err_text(err));
 }

@@ -41,5 +41,7 @@ bool path_mtu_read(struct path_mtu_hint *out, struct bytes packet) MUST_USE;
 bool path_mtu_learn(struct path_mtu *table, const struct addr *dst, uint16_t mtu, uint64_t now_ms) MUST_USE;
 /* Forgets one host whose time is up. False: none. */
 bool path_mtu_forget(struct path_mtu *table, uint64_t now_ms, struct addr *dst) MUST_USE;
+/* Logs what was learnt, and that hosts are told inner octets, or why they cannot be. */
+void path_mtu_log(const struct path_mtu_hint *hint, uint32_t inner, err_t err);
 
 #endif

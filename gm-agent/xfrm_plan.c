@@ -69,7 +69,8 @@ static void add_sa(struct xfrm_plan *plan, const struct xfrm_site *site, const s
         memcpy(sa->src, site->wan_addr, 4);
         memcpy(sa->dst, site->anchor, 4);
         sa->reqid = xfrm_plan_reqid_out(site);
-        sa->flags = XFRM_STATE_NOPMTUDISC; /* routers may fragment it: no black hole (DATAPATH 7) */
+        /* Routers may fragment it: no black hole (DATAPATH 7). */
+        sa->flags = site->copy_df ? 0 : XFRM_STATE_NOPMTUDISC;
         /* No receiver of a group checks the number, so it may begin anew; a GCM IV may not. */
         sa->extra_flags = tek->suite.transform == ESP_AES_CBC ? XFRM_SA_XFLAG_OSEQ_MAY_WRAP : 0;
     } else {
@@ -300,6 +301,12 @@ bool xfrm_diff_empty(const struct xfrm_diff *diff)
            diff->drop_policy_count == 0 && diff->drop_sa_count == 0;
 }
 
+uint32_t xfrm_plan_fits(const struct esp_suite *suite, uint32_t mtu)
+{
+    size_t inner = mtu > IP_HEADER ? esp_inner_len_max(suite, mtu - IP_HEADER) : 0;
+    return inner > INNER_MTU_MIN ? (uint32_t)inner : INNER_MTU_MIN;
+}
+
 uint32_t xfrm_plan_inner_mtu(const struct xfrm_site *site, const struct datapath_state *state)
 {
     static const struct esp_suite longest = {ESP_AES_CBC, 256, AUTH_HMAC_SHA512};
@@ -308,8 +315,8 @@ uint32_t xfrm_plan_inner_mtu(const struct xfrm_site *site, const struct datapath
         return site->inner_mtu;
     for (size_t i = 0; i < state->in_count || i == 0; i++) {
         const struct esp_suite *suite = state->in_count != 0 ? &state->in[i]->suite : &longest;
-        while (inner > INNER_MTU_MIN && IP_HEADER + esp_sealed_len(suite, inner) > site->wan_mtu)
-            inner--;
+        uint32_t fits = xfrm_plan_fits(suite, site->wan_mtu);
+        inner = fits < inner ? fits : inner;
     }
     return inner;
 }

@@ -48,6 +48,7 @@ struct xfrm_site {
     uint8_t anchor[4];   /* an address that nobody has */
     uint32_t lan_index[GM_LAN_MAX];
     size_t lan_count;
+    bool copy_df;                /* ESP may be fragmented only if what is in it may */
     uint32_t inner_mtu;          /* as configured; 0: as long as fits */
     const struct selector *deny; /* what this machine lets pass in clear although a selector protects it */
     size_t deny_count;           /* at most XFRM_PLAN_DENY_MAX */
@@ -98,6 +99,8 @@ void xfrm_plan_close(struct xfrm_plan *plan); /* wipes; fine on a zeroed struct 
 void xfrm_plan_diff(struct xfrm_diff *out, const struct xfrm_plan *plan, const struct xfrm_kernel *kernel);
 bool xfrm_diff_empty(const struct xfrm_diff *diff);
 
+/* The longest clear packet whose ESP packet fits into mtu octets under the suite, but no less than 576. */
+uint32_t xfrm_plan_fits(const struct esp_suite *suite, uint32_t mtu);
 /* The longest clear packet whose ESP packet fits into the WAN MTU under every key in use (all of them when
  * there is none yet), or as configured. */
 uint32_t xfrm_plan_inner_mtu(const struct xfrm_site *site, const struct datapath_state *state);

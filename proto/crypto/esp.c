@@ -117,6 +117,14 @@ size_t esp_sealed_len(const struct esp_suite *suite, size_t len)
     return layout_of(suite, &l) ? sealed_len(&l, len) : 0;
 }
 
+size_t esp_inner_len_max(const struct esp_suite *suite, size_t wire)
+{
+    size_t len = wire;
+    while (len > 0 && esp_sealed_len(suite, len) > wire)
+        len--;
+    return len;
+}
+
 static EVP_CIPHER_CTX *keyed(const struct layout *l, const uint8_t *key, int encrypt)
 {
     const EVP_CIPHER *cipher = provider_cipher(l->cipher);

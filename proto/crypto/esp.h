@@ -28,6 +28,8 @@ size_t esp_iv_len(const struct esp_suite *suite);
 size_t esp_icv_len(const struct esp_suite *suite);
 /* Octets on the wire (without IP header) for an inner packet of len octets. */
 size_t esp_sealed_len(const struct esp_suite *suite, size_t len);
+/* The longest inner packet for which that is at most wire; 0: none. */
+size_t esp_inner_len_max(const struct esp_suite *suite, size_t wire);
 
 struct esp_context; /* key schedules; heap, wiped when freed */
 /* E_BAD_KEY (lengths), E_UNSUPPORTED (suite), E_NO_MEMORY. */

@@ -162,6 +162,8 @@ static void every_mistake_names_its_line(void **state)
         {"datapath", "datapath = { backend = \"xfrm\"; wan = [ \"a\", \"b\" ]; lan = [ \"b\" ]; };", 5,
          "not wan"},
         {"datapath", USER "address = \"10.1.13.2\"; };", 5, "xfrm"},
+        {"datapath", USER "df = \"clear\"; };", 5, "xfrm"},
+        {"datapath", XFRM "df = \"perhaps\"; };", 5, "copy"},
         {"datapath", XFRM "address = \"2001:db8::1\"; };", 5, "IPv4"},
         {"", "ike = { proposals = [ \"des-md5-modp768\" ]; };", 6, "aes256-sha256-ecp256"},
         {"", "ike = { proposals = [ \"3des-sha1-modp1024\" ]; };", 6, "legacy"},
