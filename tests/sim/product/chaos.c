@@ -14,6 +14,7 @@ enum chaos {
     CHAOS_PAUSE,
     CHAOS_CUT_ONE_WAY,
     CHAOS_PARTITION,
+    CHAOS_SPLIT,
     CHAOS_HEAL,
     CHAOS_DISK_FULL,
     CHAOS_DISK_BROKEN,
@@ -35,7 +36,7 @@ static unsigned weight_of(struct sim *sim, enum chaos kind)
         [CHAOS_PAUSE] = 8,          [CHAOS_CUT_ONE_WAY] = 10, [CHAOS_PARTITION] = 8,      [CHAOS_HEAL] = 20,
         [CHAOS_DISK_FULL] = 3,      [CHAOS_DISK_BROKEN] = 3,  [CHAOS_DISK_SLOW] = 5,      [CHAOS_CLOCK] = 6,
         [CHAOS_MEMBER_RESTART] = 4, [CHAOS_MEMBER_CLEAR] = 4, [CHAOS_MEMBER_REMOVED] = 3, [CHAOS_REKEY] = 6,
-        [CHAOS_STRANGERS] = 4,      [CHAOS_LOAD] = 4};
+        [CHAOS_STRANGERS] = 4,      [CHAOS_LOAD] = 4,         [CHAOS_SPLIT] = 5};
     uint64_t dice = sim->seed * 31 + kind;
     return sim_hash(&dice, sizeof(dice), 77) % 3 == 1 && kind != CHAOS_HEAL ? 0 : weights[kind];
 }
@@ -75,6 +76,24 @@ static void cut_some(struct sim *sim, bool partition)
         for (int b = 0; b < ends; b++)
             sim->cut[a][b] = (side >> a & 1) != (side >> b & 1);
     sim_trace(sim, "partition %x", side);
+}
+
+/* A minority of the servers and some members for so long that they must live on the keys they have. */
+static void split(struct sim *sim)
+{
+    uint32_t count = sim->server_count, left = 1 + sim_below(sim, (count - 1) / 2);
+    if (sim->now_ms < sim->split_until_ms)
+        return;
+    unsigned side = sim_below(sim, 1u << sim->member_count) << SIM_SERVER_MAX;
+    while (left > 0) {
+        unsigned bit = 1u << sim_below(sim, count);
+        left -= (side & bit) == 0;
+        side |= bit;
+    }
+    sim->counts.cuts++;
+    sim->split_side = side;
+    sim->split_until_ms = sim->now_ms + 4000 + sim_below(sim, 14000);
+    sim_trace(sim, "split %x until %llu", side, (unsigned long long)sim->split_until_ms);
 }
 
 static void rekey_now(struct sim *sim)
@@ -203,7 +222,7 @@ static void harm_server(struct sim *sim, enum chaos kind)
         sim_trace(sim, "server %d: paused until %llu", s->index, (unsigned long long)s->paused_until_ms);
         break;
     case CHAOS_CLOCK:
-        s->wall_shift += (int64_t)sim_below(sim, 120000) - 60000;
+        server_step_clock(s);
         break;
     default:
         trouble_with_disk(sim, s, kind);
@@ -228,6 +247,9 @@ static void do_harm(struct sim *sim, enum chaos kind)
     case CHAOS_CUT_ONE_WAY:
     case CHAOS_PARTITION:
         cut_some(sim, kind == CHAOS_PARTITION);
+        break;
+    case CHAOS_SPLIT:
+        split(sim);
         break;
     case CHAOS_HEAL:
         mend(sim);
@@ -281,6 +303,7 @@ void chaos_heal(struct sim *sim)
 {
     sim_trace(sim, "calm");
     mend(sim);
+    sim->split_until_ms = 0;
     sim->calm = true;
     sim->healed_ms = sim->now_ms;
     for (unsigned i = 0; i < sim->server_count; i++)

@@ -4,7 +4,7 @@
 
 #include "tests/sim/product/sim.h"
 
-static int member_by_identity(const struct sim *sim, const struct identity *identity)
+int check_member_by_identity(const struct sim *sim, const struct identity *identity)
 {
     for (int i = 0; i < (int)sim->member_count; i++) {
         struct identity own = identity_from_addr(&sim->members[i].addr);
@@ -14,7 +14,7 @@ static int member_by_identity(const struct sim *sim, const struct identity *iden
     return -1;
 }
 
-static int server_by_id(const struct sim *sim, const uint8_t *id)
+int check_server_by_id(const struct sim *sim, const uint8_t *id)
 {
     for (int i = 0; i < (int)sim->server_count; i++)
         if (memcmp(sim->servers[i].node_id, id, NODE_ID_LEN) == 0)
@@ -25,8 +25,9 @@ static int server_by_id(const struct sim *sim, const uint8_t *id)
 /* ---- the log, seen by whoever applies a place of it first ---- */
 
 /* ahead: of the key runway, to be used by a rekey later, once. */
-static void note_spi(struct sim *sim, uint32_t spi, bool kek, bool ahead)
+static void note_spi(struct sim_server *s, uint32_t spi, bool kek, bool ahead)
 {
+    struct sim *sim = s->sim;
     for (size_t i = 0; i < sim->spi_count; i++) {
         struct sim_spi *known = &sim->spis[i];
         if (known->spi != spi || known->kek != kek)
@@ -36,7 +37,8 @@ static void note_spi(struct sim *sim, uint32_t spi, bool kek, bool ahead)
         return;
     }
     SIM_CHECK(sim, "I5", sim->spi_count < 2 * SIM_PUSH_MAX, "more rekeys than a run can hold");
-    sim->spis[sim->spi_count++] = (struct sim_spi){.spi = spi, .kek = kek, .ahead = ahead};
+    sim->spis[sim->spi_count++] =
+        (struct sim_spi){.spi = spi, .kek = kek, .ahead = ahead, .index = s->at_index};
 }
 
 static uint32_t short_spi(const uint8_t *spi)
@@ -44,8 +46,9 @@ static uint32_t short_spi(const uint8_t *spi)
     return (uint32_t)spi[0] << 24 | (uint32_t)spi[1] << 16 | (uint32_t)spi[2] << 8 | spi[3];
 }
 
-/* The sequence number stands in the sealed datagram too: both must be the next one. */
-static void check_sealed(struct sim_server *s, const struct cmd_rekey *r, const struct ks_group *group)
+/* The sequence number stands in the sealed datagram too: both must be the next one. Returns the activation
+ * delay that it tells. */
+static unsigned check_sealed(struct sim_server *s, const struct cmd_rekey *r, const struct ks_group *group)
 {
     struct sim *sim = s->sim;
     const struct kek_record *record = &group->record.kek;
@@ -65,18 +68,20 @@ static void check_sealed(struct sim_server *s, const struct cmd_rekey *r, const 
         err = push_member_open_message(&under, r->push, plain, &message);
     SIM_CHECK(sim, "I2", err == E_OK && message.seq == r->seq, "push %u of the log holds number %u (%s)",
               r->seq, message.seq, err_text(err));
+    unsigned activation_s = message.policy.activation_s;
     push_received_close(&message);
     push_member_close(&under);
     secret_close(&kek.iv_key);
+    return activation_s;
 }
 
 static void on_rekey(struct sim_server *s, const struct cmd_rekey *r, const struct ks_group *group)
 {
     struct sim *sim = s->sim;
     if (r->has_tek)
-        note_spi(sim, r->tek.spi, false, false);
+        note_spi(s, r->tek.spi, false, false);
     if (r->has_kek)
-        note_spi(sim, short_spi(r->kek.spi), true, false);
+        note_spi(s, short_spi(r->kek.spi), true, false);
     SIM_CHECK(sim, "I4", r->epoch == cluster_state(s->cluster)->cluster.coop_epoch,
               "a rekey of epoch %u in %u", r->epoch, cluster_state(s->cluster)->cluster.coop_epoch);
     if (strcmp(group->record.config.name, SIM_GROUP) != 0)
@@ -87,15 +92,16 @@ static void on_rekey(struct sim_server *s, const struct cmd_rekey *r, const stru
     SIM_CHECK(sim, "I2", r->seq == sim->group_seq + pushes, "sequence number %u after %u", r->seq,
               sim->group_seq);
     sim->group_seq = r->seq;
-    if (pushes)
-        check_sealed(s, r, group);
+    unsigned activation_s = pushes ? check_sealed(s, r, group) : 0;
     SIM_CHECK(sim, "I5", sim->push_count < SIM_PUSH_MAX, "more rekeys than a run can hold");
     sim->pushes[sim->push_count++] =
         (struct sim_push){.hash = pushes ? sim_hash(r->push.data, r->push.len, 1) : 0,
                           .seq = r->seq,
                           .tek_spi = r->has_tek ? r->tek.spi : 0,
-                          .at_ms = sim->now_ms};
-    sim_trace(sim, "committed: rekey %u kind %d, SPI %08x", r->seq, (int)r->kind, r->tek.spi);
+                          .at_ms = sim->now_ms,
+                          .activation_s = activation_s};
+    sim_trace(sim, "committed: rekey %u kind %d, SPI %08x, in %u s", r->seq, (int)r->kind, r->tek.spi,
+              activation_s);
 }
 
 static void on_runway(struct sim_server *s, const struct cmd_runway_set *r)
@@ -104,14 +110,14 @@ static void on_runway(struct sim_server *s, const struct cmd_runway_set *r)
               r->epoch);
     s->sim->counts.runways++;
     for (size_t i = 0; i < r->count; i++)
-        note_spi(s->sim, r->teks[i].spi, false, true);
+        note_spi(s, r->teks[i].spi, false, true);
 }
 
 static void on_registered(struct sim_server *s, const struct cmd_member_registered *r,
                           const struct apply_result *result)
 {
     struct sim *sim = s->sim;
-    int member = member_by_identity(sim, &r->identity), server = server_by_id(sim, r->key_server);
+    int member = check_member_by_identity(sim, &r->identity), server = check_server_by_id(sim, r->key_server);
     SIM_CHECK(sim, "members", member >= 0 && server >= 0, "a registration of nobody");
     sim->registered[server][member]++;
     sim->member_of[member] = true;
@@ -127,9 +133,20 @@ static void on_registered(struct sim_server *s, const struct cmd_member_register
     sim_trace(sim, "committed: member %d registered by server %d", member, server);
 }
 
+static void on_served(struct sim *sim, const struct cmd_member_served *c)
+{
+    int member = check_member_by_identity(sim, &c->identity);
+    SIM_CHECK(sim, "members", member >= 0, "a registration of nobody in a minority");
+    if (c->group_id != sim->group_id)
+        return;
+    sim->served[member]++;
+    sim->member_of[member] = true;
+    sim_trace(sim, "committed: member %d was served by a minority", member);
+}
+
 static void on_removed(struct sim *sim, const struct identity *identity)
 {
-    int member = member_by_identity(sim, identity);
+    int member = check_member_by_identity(sim, identity);
     if (member >= 0)
         sim->member_of[member] = false;
 }
@@ -152,7 +169,7 @@ static void on_elected(struct sim *sim, const struct ks_state *state)
     sim->epoch = state->cluster.coop_epoch;
     sim->epoch_ms = sim->now_ms;
     sim_trace(sim, "committed: epoch %u, primary is server %d", sim->epoch,
-              server_by_id(sim, state->cluster.primary_id));
+              check_server_by_id(sim, state->cluster.primary_id));
 }
 
 static void first_sight(struct sim_server *s, const struct command *c, const struct apply_result *result)
@@ -160,18 +177,24 @@ static void first_sight(struct sim_server *s, const struct command *c, const str
     struct sim *sim = s->sim;
     sim->counts.commits++;
     client_applied(sim, c, result, s->at_index);
+    if (c->type == CMD_MEMBER_SERVED)
+        minority_committed(s, &c->u.member_served);
     if (result->err != E_OK)
         return;
     if (c->type == CMD_REKEY)
         on_rekey(s, &c->u.rekey, result->group);
     else if (c->type == CMD_RUNWAY_SET)
         on_runway(s, &c->u.runway_set);
+    else if (c->type == CMD_MEMBER_SERVED)
+        on_served(sim, &c->u.member_served);
     else if (c->type == CMD_MEMBER_REGISTERED)
         on_registered(s, &c->u.member_registered, result);
     else if (c->type == CMD_MEMBER_REMOVED && c->u.member_removed.group_id == sim->group_id)
         on_removed(sim, &c->u.member_removed.identity);
     else if (c->type == CMD_ELECT)
         on_elected(sim, cluster_state(s->cluster));
+    if (c->type == CMD_REKEY || c->type == CMD_RUNWAY_SET)
+        minority_planned(sim, result->group);
 }
 
 static const struct sim_commit *commit_find(const struct sim *sim, uint64_t index, uint32_t k)
@@ -309,6 +332,7 @@ void check_step(struct sim *sim, int end)
     check_primary(sim, cluster_state(s->cluster));
     check_hash(sim, s);
     check_bounds(sim, s);
+    minority_step(s);
     uint64_t time = cluster_now_ms(s->cluster);
     SIM_CHECK(sim, "time", time >= s->time_seen, "cluster time runs back on server %d", end);
     s->time_seen = time;
@@ -350,17 +374,33 @@ static void check_servers(struct sim *sim)
 /* The key that everybody must send on by now: the newest whose push and activation are over. */
 static size_t current_push(const struct sim *sim)
 {
-    uint64_t takes = (SIM_ACTIVATION_S + SIM_RETRANSMIT_S * (SIM_RETRANSMITS + 1) + 1) * 1000u;
-    for (size_t i = sim->push_count; i-- > 0;)
-        if (sim->pushes[i].tek_spi != 0 && sim->pushes[i].at_ms + takes <= sim->now_ms)
+    uint64_t sent_ms = (SIM_RETRANSMIT_S * (SIM_RETRANSMITS + 1) + 1) * 1000u;
+    for (size_t i = sim->push_count; i-- > 0;) {
+        uint64_t taken_ms = sim->pushes[i].at_ms + sent_ms + sim->pushes[i].activation_s * 1000u;
+        if (sim->pushes[i].tek_spi != 0 && taken_ms <= sim->now_ms)
             return i;
+    }
     return 0;
+}
+
+/* The newest key came after the storm, or it is not over the half of its life yet: rekeys ahead of their time
+ * in a split move the next one away. */
+static bool is_rekeyed(const struct sim *sim)
+{
+    const struct sim_push *newest = &sim->pushes[sim->push_count - 1];
+    if (sim->pushes[current_push(sim)].at_ms >= sim->healed_ms)
+        return true;
+    for (size_t i = 0; i < sim->spi_count; i++)
+        if (!sim->spis[i].kek && sim->spis[i].spi == newest->tek_spi)
+            return newest->at_ms >= sim->healed_ms ||
+                   cluster_now_ms(sim->servers[0].cluster) < sim->spis[i].start_ms + SIM_PERIOD_MS + 1000;
+    return false;
 }
 
 static void check_members(struct sim *sim)
 {
     size_t current = current_push(sim);
-    SIM_CHECK(sim, "liveness", sim->pushes[current].at_ms >= sim->healed_ms, "no rekey since %llu ms",
+    SIM_CHECK(sim, "liveness", is_rekeyed(sim), "no rekey since %llu ms",
               (unsigned long long)sim->pushes[current].at_ms);
     for (unsigned m = 0; m < sim->member_count; m++) {
         const struct sim_member *member = &sim->members[m];
@@ -385,6 +425,7 @@ void check_end(struct sim *sim)
     }
     check_servers(sim);
     check_members(sim);
+    minority_end(sim);
     if (sim->seed % 8 == 0)
         check_files(sim);
 }

@@ -145,7 +145,7 @@ static void check_push(struct sim_server *s, int to, struct bytes datagram)
         push->primaries++;
     }
     unsigned *sent = &push->sent[to - SIM_SERVER_MAX];
-    unsigned registered = 0;
+    unsigned registered = sim->served[to - SIM_SERVER_MAX];
     for (unsigned i = 0; i < sim->server_count; i++)
         registered += sim->registered[i][to - SIM_SERVER_MAX];
     ++*sent;
@@ -154,10 +154,10 @@ static void check_push(struct sim_server *s, int to, struct bytes datagram)
     sim->counts.pushes++;
 }
 
-static bool is_committed(const struct sim *sim, uint32_t spi)
+static bool is_committed(const struct sim *sim, uint32_t spi, bool kek)
 {
     for (size_t i = 0; i < sim->spi_count; i++)
-        if (!sim->spis[i].kek && sim->spis[i].spi == spi)
+        if (sim->spis[i].kek == kek && sim->spis[i].spi == spi)
             return true;
     return false;
 }
@@ -170,14 +170,28 @@ static bool sid_is_of(const struct sim *sim, uint32_t sid, int member)
     return false;
 }
 
+static uint64_t pull_id(const struct pull_member *pull)
+{
+    return (uint64_t)pull->message_id << 32 | sim_hash(pull->ni, pull->ni_len, 9) >> 32;
+}
+
+/* Message 2: which keys there are, and for how long from now. */
+static void check_offer(struct sim_server *s, int member, const struct pull_member *pull)
+{
+    if (s->last_offer[member] == pull_id(pull))
+        return; /* the same again, from the cache */
+    s->last_offer[member] = pull_id(pull);
+    minority_offered(s, &pull->policy);
+}
+
 /* Message 4, as the member will open it. */
 static void check_keys_told(struct sim_server *s, int member, const struct pull_member *pull)
 {
     struct sim *sim = s->sim;
-    uint64_t id = (uint64_t)pull->message_id << 32 | sim_hash(pull->ni, pull->ni_len, 9) >> 32;
+    uint64_t id = pull_id(pull);
     sim->counts.pulls_checked++;
     for (size_t i = 0; i < pull->policy.tek_count; i++)
-        SIM_CHECK(sim, "I1", is_committed(sim, pull->policy.teks[i].spi),
+        SIM_CHECK(sim, "I1", is_committed(sim, pull->policy.teks[i].spi, false),
                   "server %d tells SPI %08x uncommitted", s->index, pull->policy.teks[i].spi);
     for (size_t i = 0; i < pull->policy.sid_count; i++)
         SIM_CHECK(sim, "I1", sid_is_of(sim, pull->policy.sids[i], member),
@@ -187,6 +201,8 @@ static void check_keys_told(struct sim_server *s, int member, const struct pull_
     if (s->last_pull[member] == id)
         return;
     s->last_pull[member] = id;
+    if (minority_told(s, member, &pull->policy))
+        return;
     s->pulls_told[member]++;
     SIM_CHECK(sim, "I1", s->pulls_told[member] <= sim->registered[s->index][member],
               "server %d tells member %d its keys, and the registration is not committed", s->index, member);
@@ -198,13 +214,14 @@ static void check_pull(struct sim_server *s, int to, struct bytes datagram)
     const struct registration *reg = &m->agent.reg;
     uint8_t reply[ISAKMP_MESSAGE_MAX], plain[ISAKMP_MESSAGE_MAX];
     s->sim->counts.pulls++;
-    if (!m->up || reg->state != REGISTRATION_PULL || reg->pull.state != PULL_M_AWAIT_4 ||
-        !addr_equal(&reg->server.addr, &s->addr))
+    if (!m->up || reg->state != REGISTRATION_PULL || !addr_equal(&reg->server.addr, &s->addr))
         return;
     struct pull_member pull = reg->pull;
     struct writer w = writer_over(reply, sizeof(reply));
     if (pull_member_step(&pull, &reg->sa, datagram, plain, &w) == E_OK && pull.state == PULL_M_DONE)
         check_keys_told(s, m->index, &pull);
+    else if (pull.state == PULL_M_AWAIT_4 && reg->pull.state != PULL_M_AWAIT_4)
+        check_offer(s, m->index, &pull);
     pull_member_close(&pull);
 }
 

@@ -116,8 +116,8 @@ static void link_break(struct sim *sim, int a, int b, uint64_t told_after_ms)
 static void look_at(struct sim *sim, int a, int b)
 {
     struct sim_link *link = link_of(sim, a, b);
-    bool cut = sim->cut[a][b] || sim->cut[b][a] || sim->servers[a].paused_until_ms > sim->now_ms ||
-               sim->servers[b].paused_until_ms > sim->now_ms;
+    bool cut = net_is_cut(sim, a, b) || net_is_cut(sim, b, a) ||
+               sim->servers[a].paused_until_ms > sim->now_ms || sim->servers[b].paused_until_ms > sim->now_ms;
     if (!cut)
         link->cut_since_ms = 0;
     else if (link->cut_since_ms == 0)
@@ -154,7 +154,7 @@ void link_server_died(struct sim *sim, int server)
     for (int other = 0; other < (int)sim->server_count; other++) {
         if (other == server)
             continue;
-        bool cut = sim->cut[server][other];
+        bool cut = net_is_cut(sim, server, other);
         pipe_from(sim, server, other)->told = false;
         link_break(sim, server, other, cut ? SIM_LINK_SILENT_MS : 1 + sim_below(sim, 5));
     }
@@ -204,7 +204,7 @@ static void on_pump(struct sim *sim, void *arg, bool live)
     struct pump *p = arg;
     struct sim_link *link = link_of(sim, p->from->index, p->to->index);
     struct sim_pipe *pipe = pipe_from(sim, p->from->index, p->to->index);
-    bool blocked = live && link->up && link->conn == p->conn && sim->cut[p->from->index][p->to->index];
+    bool blocked = live && link->up && link->conn == p->conn && net_is_cut(sim, p->from->index, p->to->index);
     if (blocked) { /* TCP sends again until the path is back, or the silence too long */
         sim_at(sim, sim->now_ms + LINK_HEAD_OF_LINE_MS, p->to->index, on_pump, p);
         return;

@@ -1,7 +1,7 @@
 /* main.c - runs seeds.
  *   sim --seed N [--trace]          one, and what happened in it
  *   sim --seeds A..B                each of them; the first one twice, which must be the same run
- *   sim --plant NAME [--seeds A..B] one of the seeds must find the planted bug (I1 .. I7, linearizability) */
+ *   sim --plant NAME [--seeds A..B] one of the seeds must find the planted bug (plant.c) */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <inttypes.h>
 #include <openssl/rand.h>
@@ -67,15 +67,16 @@ static void run(uint64_t seed, enum sim_plant plant, bool trace, struct sim_coun
 
 static void report(const struct sim_counts *c, uint64_t seeds, double seconds)
 {
-    printf(
-        "%" PRIu64 " seeds in %.1f s: %lu events, %lu commands, %lu rekeys, %lu runways, %lu pushes, %lu "
-                   "messages 2 and 4 "
-        "(%lu of them opened), %lu registrations, %lu crashes (%lu with power), %lu pauses, %lu partitions, "
-        "%lu terms, %lu epochs, %lu snapshots sent, %lu refused writes, %lu mangled datagrams; %lu calls "
-        "(%lu of unknown outcome), %lu histories linearizable, %lu too long, %lu reads: 0 violations\n",
-        seeds, seconds, c->events, c->commits, c->rekeys, c->runways, c->pushes, c->pulls, c->pulls_checked,
-        c->registrations, c->crashes, c->powers, c->pauses, c->cuts, c->elections, c->primaries, c->snapshots,
-        c->refused_disk, c->mangled, c->calls, c->unknown, c->histories, c->too_long, c->reads);
+    printf("%" PRIu64 " seeds in %.1f s: %lu events, %lu commands, %lu rekeys, %lu runways, %lu pushes, %lu "
+           "messages 2 and 4 "
+           "(%lu of them opened), %lu registrations (%lu in a minority), %lu crashes (%lu with power), %lu "
+           "pauses, %lu partitions, "
+           "%lu terms, %lu epochs, %lu snapshots sent, %lu refused writes, %lu mangled datagrams; %lu calls "
+           "(%lu of unknown outcome), %lu histories linearizable, %lu too long, %lu reads: 0 violations\n",
+           seeds, seconds, c->events, c->commits, c->rekeys, c->runways, c->pushes, c->pulls,
+           c->pulls_checked, c->registrations, c->minorities, c->crashes, c->powers, c->pauses, c->cuts,
+           c->elections, c->primaries, c->snapshots, c->refused_disk, c->mangled, c->calls, c->unknown,
+           c->histories, c->too_long, c->reads);
 }
 
 static double seconds_now(void)

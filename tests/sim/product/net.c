@@ -10,6 +10,12 @@ struct flight {
     uint8_t *data;
 };
 
+bool net_is_cut(const struct sim *sim, int from, int to)
+{
+    bool apart = (sim->split_side >> from & 1) != (sim->split_side >> to & 1);
+    return sim->cut[from][to] || (apart && sim->now_ms < sim->split_until_ms);
+}
+
 struct addr net_addr(const struct sim *sim, int end)
 {
     return end < SIM_SERVER_MAX ? sim->servers[end].addr : sim->members[end - SIM_SERVER_MAX].addr;
@@ -57,7 +63,7 @@ static void mangle(struct sim *sim, struct flight *f)
 
 void net_send(struct sim *sim, int from, int to, struct bytes datagram)
 {
-    if (datagram.len == 0 || sim->cut[from][to])
+    if (datagram.len == 0 || net_is_cut(sim, from, to))
         return;
     unsigned copies = !sim->calm && sim_chance(sim, sim->dup) ? 2 : 1;
     for (unsigned i = 0; i < copies; i++) {

@@ -5,8 +5,9 @@
 
 #include "tests/sim/product/sim.h"
 
-static const char *const names[PLANT_COUNT] = {"none",           "I1", "I2", "I3", "I4", "I5", "I6", "I7",
-                                               "linearizability"};
+static const char *const names[PLANT_COUNT] = {
+    "none",     "I1",    "I2",       "I3",     "I4", "I5", "I6", "I7", "linearizability",
+    "minority", "bound", "schedule", "primary"};
 
 const char *plant_name(enum sim_plant plant)
 {
@@ -54,9 +55,10 @@ static void ignore(void *context, const struct apply_result *result)
 err_t plant_propose(struct sim_server *s, const struct command *command, cluster_done_fn done, void *context)
 {
     const struct cmd_member_registered *r = &command->u.member_registered;
-    if (s->sim->plant != PLANT_I1 || command->type != CMD_MEMBER_REGISTERED)
+    bool alone = s->sim->plant == PLANT_MINORITY && s->lost_ms != 0;
+    if ((s->sim->plant != PLANT_I1 && !alone) || command->type != CMD_MEMBER_REGISTERED)
         return server_propose(s, command, done, context);
-    err_t err = server_propose(s, command, ignore, NULL);
+    err_t err = alone ? E_OK : server_propose(s, command, ignore, NULL);
     if (err != E_OK)
         return err;
     struct hasty *h = sim_alloc(sizeof(*h));
@@ -82,6 +84,37 @@ void plant_applied(struct sim_server *s, const struct command *command, const st
 {
     if (s->sim->plant == PLANT_I3 && command->type == CMD_MEMBER_REGISTERED && result->err == E_OK)
         ((struct ks_member *)(uintptr_t)result->member)->record.last_ms = clock_wall_ms(&s->clock);
+}
+
+/* ---- minority: the core is not told that the quorum is gone, and takes its own word for a commit ---- */
+
+enum ks_contact plant_contact(struct sim_server *s, enum ks_contact contact)
+{
+    return s->sim->plant == PLANT_MINORITY && contact == CONTACT_MINORITY ? CONTACT_WHOLE : contact;
+}
+
+/* ---- I4, primary: whose role is over goes on ---- */
+
+bool plant_is_primary(struct sim_server *s, bool primary)
+{
+    const uint8_t *committed = cluster_state(s->cluster)->cluster.primary_id;
+    if (s->sim->plant == PLANT_I4)
+        return s->ready;
+    return primary || (s->sim->plant == PLANT_PRIMARY && memcmp(committed, s->node_id, NODE_ID_LEN) == 0);
+}
+
+/* ---- bound: the configuration's is not heeded ---- */
+
+uint32_t plant_serve_s(const struct sim *sim, uint32_t serve_s)
+{
+    return sim->plant == PLANT_BOUND ? MINORITY_SERVE_DEFAULT : serve_s;
+}
+
+/* ---- schedule: a minority's clock runs ahead ---- */
+
+uint64_t plant_time(struct sim_server *s, uint64_t now_ms)
+{
+    return s->sim->plant == PLANT_SCHEDULE && s->lost_ms != 0 ? now_ms + 4000 : now_ms;
 }
 
 /* ---- I5: a push is repeated until somebody answers, however long ---- */

@@ -147,9 +147,11 @@ static err_t port_propose(void *context, const struct command *command, cluster_
                           void *done_context)
 {
     struct sim_server *s = context;
-    if (s->sim->plant != PLANT_NONE)
-        return plant_propose(s, command, done, done_context);
-    return server_propose(s, command, done, done_context);
+    err_t err = s->sim->plant != PLANT_NONE ? plant_propose(s, command, done, done_context)
+                                            : server_propose(s, command, done, done_context);
+    if (err == E_OK)
+        minority_proposed(s, command);
+    return err;
 }
 
 static const struct ks_state *port_state(void *context)
@@ -162,17 +164,26 @@ static const struct wrap_key *port_wrap_key(void *context)
     return cluster_wrap_key(((struct sim_server *)context)->cluster);
 }
 
+bool server_claims_primary(struct sim_server *s)
+{
+    return plant_is_primary(s, cluster_is_primary(s->cluster));
+}
+
 static bool port_is_primary(void *context)
 {
-    struct sim_server *s = context;
-    if (s->sim->plant == PLANT_I4)
-        return s->ready;
-    return cluster_is_primary(s->cluster);
+    return server_claims_primary(context);
 }
 
 static uint64_t port_cluster_now_ms(void *context)
 {
-    return cluster_now_ms(((struct sim_server *)context)->cluster);
+    struct sim_server *s = context;
+    return plant_time(s, cluster_now_ms(s->cluster));
+}
+
+static enum ks_contact port_contact(void *context)
+{
+    struct sim_server *s = context;
+    return plant_contact(s, cluster_contact(s->cluster));
 }
 
 static const uint8_t *port_node_id(void *context)
@@ -211,7 +222,8 @@ static void on_ready(void *context, bool ready, const char *reason)
     struct sim_server *s = context;
     sim_trace(s->sim, "server %d: %sready, %s", s->index, ready ? "" : "not ", reason);
     s->ready = ready;
-    core_ready(s->core, ready);
+    if (ready || s->sim->plant != PLANT_MINORITY)
+        core_ready(s->core, ready);
 }
 
 static void on_death(struct sim *sim, void *arg, bool live)
@@ -234,6 +246,26 @@ static void on_fatal(void *context, err_t err, const char *reason)
 
 /* ---- life ---- */
 
+/* A machine that starts counts its time from somewhere below: so another boot is known from a restart of the
+ * process. Its wall clock is what a battery kept, which now and then is far off. */
+static void new_boot(struct sim_server *s)
+{
+    enum { BOOTS_MAX = 1000, BOOT_MS = 10000000 };
+    s->mono_shift = (int64_t)(BOOTS_MAX - s->boots++) * BOOT_MS + (int64_t)sim_below(s->sim, 1000000);
+    s->wall_shift = (int64_t)sim_below(s->sim, 4000) - 2000;
+    if (s->boots > 1 && sim_chance(s->sim, 200))
+        server_step_clock(s);
+}
+
+/* What NTP, an operator or a flat battery does to a wall clock. Further back than this the certificates of a
+ * cluster that is just made are not valid yet (CERT_BACKDATE_S). */
+void server_step_clock(struct sim_server *s)
+{
+    enum { OFF_MAX_MS = 59 * 60 * 1000 };
+    s->wall_shift = (int64_t)sim_below(s->sim, 2 * OFF_MAX_MS) - OFF_MAX_MS;
+    sim_trace(s->sim, "server %d: wall clock is off by %lld ms", s->index, (long long)s->wall_shift);
+}
+
 void server_init(struct sim *sim, int index)
 {
     struct sim_server *s = &sim->servers[index];
@@ -242,6 +274,7 @@ void server_init(struct sim *sim, int index)
     snprintf(s->dir, sizeof(s->dir), "%.90s/ks%d", sim->dir, index);
     snprintf(s->key, sizeof(s->key), "%.90s/ks%d.key", sim->dir, index);
     s->clock = (struct clock){mono, wall, s};
+    new_boot(s);
     s->disk_delay_ms = sim_below(sim, 6);
     sim_disk_init(&s->disk, sim);
     s->config = (struct ksd_config){.path = "ksd.conf",
@@ -250,6 +283,7 @@ void server_init(struct sim *sim, int index)
                                     .half_open_max = 64,
                                     .rate_per_s = 200,
                                     .rate_burst = 200,
+                                    .minority_serve_s = plant_serve_s(sim, sim->serve_s),
                                     .sign_alg = SIGN_ECDSA_256};
     if (ike_policy_add(&s->config.ike, "aes128-sha256-ecp256") != E_OK)
         abort();
@@ -275,7 +309,8 @@ static err_t open_core(struct sim_server *s)
                                              .wrap_key = port_wrap_key,
                                              .is_primary = port_is_primary,
                                              .cluster_now_ms = port_cluster_now_ms,
-                                             .node_id = port_node_id}};
+                                             .node_id = port_node_id,
+                                             .contact = port_contact}};
     return core_open(&s->core, &options);
 }
 
@@ -308,8 +343,6 @@ bool server_boot(struct sim_server *s)
 {
     struct sim *sim = s->sim;
     s->rng = rng_seeded_init(&s->seeded, sim_random(sim));
-    s->mono_shift = (int64_t)sim_below(sim, 1000000); /* each boot counts from somewhere else */
-    s->wall_shift = (int64_t)sim_below(sim, 4000) - 2000;
     s->disk.dead = false;
     s->disk.crash_after = -1;
     s->turning = s->dying = s->ready = s->stopping = false;
@@ -318,6 +351,7 @@ bool server_boot(struct sim_server *s)
     s->at_index = s->at_k = 0;
     s->hashed_index = s->time_seen = 0;
     memset(s->last_pull, 0, sizeof(s->last_pull));
+    memset(s->last_offer, 0, sizeof(s->last_offer));
     err_t err = open_core(s);
     if (err == E_OK)
         err = open_cluster(s);
@@ -391,6 +425,8 @@ static void let_go(struct sim_server *s)
     core_free(s->core);
     s->core = NULL;
     s->up = s->ready = false;
+    s->lost_ms = s->minority_answers = 0;
+    memset(s->owes, 0, sizeof(s->owes));
 }
 
 void server_crash(struct sim_server *s, bool power, uint64_t back_ms)
@@ -407,6 +443,7 @@ void server_crash(struct sim_server *s, bool power, uint64_t back_ms)
     s->lifetime++;
     marker_write(s, marker, len);
     if (power) {
+        new_boot(s);
         sim_disk_lose(&s->disk);
         if (len > 0)
             spoil_store(s);

@@ -215,6 +215,8 @@ static void make_world(struct sim *sim)
     sim->server_count = sim_chance(sim, 750) ? 3 : 5;
     sim->member_count = 2 + sim_below(sim, SIM_MEMBER_MAX - 1);
     sim->by_file = sim_chance(sim, 250);
+    static const uint32_t bounds[] = {MINORITY_SERVE_DEFAULT, 6, 9, 0};
+    sim->serve_s = bounds[sim_below(sim, 4)];
     sim->now_ms = 1000;
     sim->delay_ms = 5;
     sim->calm = true; /* until it is formed */
@@ -332,6 +334,7 @@ void sim_seed(uint64_t seed, enum sim_plant plant, bool trace, struct sim_counts
     make_world(sim);
     form(sim);
     sim->calm = false;
+    minority_begin(sim);
     chaos_begin(sim);
     client_begin(sim);
     sim_run(sim, sim->now_ms + SIM_STORM_MS);

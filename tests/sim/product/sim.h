@@ -12,7 +12,8 @@
  *   member.c  a member: agent and a recording data path
  *   chaos.c   what goes wrong when
  *   client.c  operators whose calls are recorded; linear.c judges them
- *   check.c   what must always hold; plant.c breaks it on purpose
+ *   check.c   what must always hold, with check_wire.c, check_minority.c; seen.h is its memory
+ *   plant.c   breaks it on purpose
  */
 #ifndef TESTS_SIM_PRODUCT_SIM_H
 #define TESTS_SIM_PRODUCT_SIM_H
@@ -28,10 +29,9 @@
 #include "gm-agent/agent.h"
 #include "server/core.h"
 #include "tests/sim/product/linear.h"
+#include "tests/sim/product/seen.h"
 
 enum {
-    SIM_SERVER_MAX = 5,
-    SIM_MEMBER_MAX = 6,
     SIM_END_MAX = SIM_SERVER_MAX + SIM_MEMBER_MAX,
     SIM_PATH_MAX = 128,
     SIM_TEK_S = 24,
@@ -43,13 +43,13 @@ enum {
     SIM_STORM_MS = 30000,
     SIM_CALM_MS = 2 * SIM_PERIOD_MS + 10000,
     SIM_LINK_SILENT_MS = 3000,
-    SIM_PUSH_MAX = 256, /* committed rekeys of a run */
-    SIM_SECRET_MAX = 256,
-    SIM_SID_MAX = 1024,
-    SIM_TERM_MAX = 1024,
     SIM_STALE_PRIMARY_MS =
-        5000,        /* until a primary without contact has noticed it: what was under way may be old */
-    SIM_OBJECTS = 3, /* groups that the operators work on */
+        5000, /* until a primary without contact has noticed it: what was under way may be old */
+    SIM_ALONE_LOOK_MS = 100,
+    SIM_MINORITY_AFTER_MS = 3000, /* no service without a quorum before */
+    SIM_MINORITY_LIFETIMES = 2,   /* of the TEK, where the configuration does not say how long */
+    SIM_CORE_LOOK_MS = 1200,      /* until a core has noticed how its contact is */
+    SIM_OBJECTS = 3,              /* groups that the operators work on */
 };
 #define SIM_GROUP "G1"
 static const uint32_t sim_group_number = 3333;
@@ -105,6 +105,7 @@ struct sim_server {
     int index;
     bool up, founder, dying, ready, stopping;
     uint32_t lifetime;
+    unsigned boots; /* of its machine */
     struct addr addr;
     char dir[SIM_PATH_MAX], key[SIM_PATH_MAX];
     uint8_t node_id[NODE_ID_LEN]; /* from its first start on */
@@ -134,7 +135,11 @@ struct sim_server {
     uint64_t time_seen;                  /* cluster time, of this life */
     uint64_t back_ms;                    /* after a stop */
     unsigned pulls_told[SIM_MEMBER_MAX]; /* message 4 of different PULLs */
-    uint64_t last_pull[SIM_MEMBER_MAX];
+    uint64_t last_pull[SIM_MEMBER_MAX], last_offer[SIM_MEMBER_MAX];
+    uint64_t lost_ms;          /* it says that it is in a minority, since then; 0: it does not */
+    uint64_t alone_ms;         /* no majority is within its reach, since then; 0: one is */
+    uint64_t minority_answers; /* of its core, seen */
+    bool owes[SIM_MEMBER_MAX]; /* served in a minority, and the log does not know it yet */
 };
 
 /* ---- members ---- */
@@ -183,32 +188,10 @@ struct sim_link {
     struct sim_pipe pipe[2]; /* 0: from the lower index */
 };
 
-/* ---- what was committed ---- */
-
-struct sim_commit { /* one command at its place in the log */
-    uint64_t index;
-    uint32_t k;
-    uint64_t hash;
-};
-
-struct sim_push {
-    uint64_t hash; /* of the datagram, 0: REKEY_INITIAL */
-    uint32_t seq;
-    uint32_t tek_spi;
-    uint64_t at_ms;
-    unsigned sent[SIM_MEMBER_MAX];
-    unsigned primaries; /* servers and lives that have sent it */
-    uint64_t last_sender;
-};
-
-struct sim_secret {
-    uint8_t data[16];
-};
-
 struct sim_counts {
     unsigned long events, commits, rekeys, pushes, pulls, pulls_checked, registrations, crashes, powers,
         elections, primaries, snapshots, cuts, pauses, calls, unknown, reads, refused_disk, mangled,
-        histories, too_long, runways;
+        histories, too_long, runways, minorities;
 };
 
 enum sim_plant {
@@ -221,6 +204,10 @@ enum sim_plant {
     PLANT_I6,
     PLANT_I7,
     PLANT_LINEAR,
+    PLANT_MINORITY,
+    PLANT_BOUND,
+    PLANT_SCHEDULE,
+    PLANT_PRIMARY,
     PLANT_COUNT,
 };
 
@@ -239,6 +226,9 @@ struct sim {
     unsigned member_count;
     struct sim_link links[SIM_SERVER_MAX][SIM_SERVER_MAX]; /* [lower][higher] */
     bool cut[SIM_END_MAX][SIM_END_MAX];                    /* one way */
+    unsigned split_side; /* ends by bit: a split that no healing ends before split_until_ms */
+    uint64_t split_until_ms;
+    uint32_t serve_s; /* cluster.minority_serve_s */
     bool calm;
     bool by_file;               /* groups and keys come from the configuration of the first server */
     unsigned loss, dup, mangle; /* per mille, of datagrams */
@@ -250,10 +240,7 @@ struct sim {
     /* what must hold */
     struct sim_commit *commits;
     size_t commit_count, commit_cap;
-    struct sim_hash {
-        bool known;
-        uint8_t hash[8];
-    } * hashes; /* of the state, by applied index */
+    struct sim_hash *hashes; /* of the state, by applied index */
     size_t hash_cap;
     uint64_t leader_of[SIM_TERM_MAX];
     uint8_t primary_of[SIM_TERM_MAX][NODE_ID_LEN];
@@ -263,21 +250,15 @@ struct sim {
     size_t push_count;
     uint32_t group_seq;
     uint32_t group_id;
-    struct sim_spi {
-        uint32_t spi;
-        bool kek, ahead; /* of the runway, not used yet */
-        uint64_t key_hash;
-    } spis[2 * SIM_PUSH_MAX];
+    struct sim_spi spis[2 * SIM_PUSH_MAX];
     size_t spi_count;
-    struct sim_sid {
-        uint32_t epoch, sid;
-        int member, server;
-    } sids[SIM_SID_MAX];
+    struct sim_sid sids[SIM_SID_MAX];
     size_t sid_count;
     uint32_t secret_generation;
     struct sim_secret secrets[SIM_SECRET_MAX];
     size_t secret_count;
     unsigned registered[SIM_SERVER_MAX][SIM_MEMBER_MAX]; /* committed, by server */
+    unsigned served[SIM_MEMBER_MAX];                     /* by a minority, committed afterwards */
     bool member_of[SIM_MEMBER_MAX];                      /* of the group, by the log */
 
     /* operators */
@@ -344,6 +325,7 @@ void link_server_died(struct sim *sim, int server);
 void link_close(struct sim *sim);
 
 /* ---- net.c ---- */
+bool net_is_cut(const struct sim *sim, int from, int to);
 void net_send(struct sim *sim, int from, int to, struct bytes datagram);
 int net_end_of(const struct sim *sim, const struct addr *addr); /* -1: nobody */
 struct addr net_addr(const struct sim *sim, int end);
@@ -358,6 +340,8 @@ void server_datagram(struct sim_server *server, const struct addr *from, struct 
 err_t server_propose(struct sim_server *server, const struct command *command, cluster_done_fn done,
                      void *context);
 uint64_t server_mono(const struct sim_server *server);
+void server_step_clock(struct sim_server *server);
+bool server_claims_primary(struct sim_server *server); /* as its core is told */
 
 /* ---- member.c ---- */
 void member_init(struct sim *sim, int index);
@@ -390,6 +374,19 @@ void check_commit_secrets(struct sim_server *server, struct bytes encoded);
 void check_member_keys(struct sim_member *member);
 bool check_has_secret(const struct sim *sim, struct bytes where);
 void check_files(struct sim *sim);
+int check_server_by_id(const struct sim *sim, const uint8_t *id);                     /* -1: nobody */
+int check_member_by_identity(const struct sim *sim, const struct identity *identity); /* -1: nobody */
+
+/* ---- check_minority.c ---- */
+void minority_begin(struct sim *sim);
+void minority_step(struct sim_server *server);
+void minority_planned(struct sim *sim, const struct ks_group *group);
+void minority_committed(struct sim_server *server, const struct cmd_member_served *command);
+void minority_proposed(struct sim_server *server, const struct command *command);
+void minority_offered(struct sim_server *server, const struct group_policy *policy);
+bool minority_told(struct sim_server *server, int member,
+                   const struct group_policy *policy); /* true: by one */
+void minority_end(struct sim *sim);
 
 /* ---- plant.c ---- */
 const char *plant_name(enum sim_plant plant);
@@ -400,6 +397,10 @@ void plant_job(struct sim_server *server, struct job *job, bool before);
 void plant_applied(struct sim_server *server, const struct command *command,
                    const struct apply_result *result);
 void plant_datagram(struct sim_server *server, struct bytes datagram);
+enum ks_contact plant_contact(struct sim_server *server, enum ks_contact contact);
+bool plant_is_primary(struct sim_server *server, bool primary);
+uint32_t plant_serve_s(const struct sim *sim, uint32_t serve_s);
+uint64_t plant_time(struct sim_server *server, uint64_t now_ms);
 size_t plant_sending(struct sim_server *server, struct bytes datagram, uint8_t *out, size_t cap);
 void plant_pushed(struct sim_server *server, int to, struct bytes datagram);
 
