@@ -63,7 +63,8 @@ static int64_t best_sample(const struct cluster_clock *clock)
     return best;
 }
 
-void cluster_clock_hear(struct cluster_clock *clock, uint64_t leader, uint64_t leader_ms, uint64_t mono_ms)
+void cluster_clock_hear(struct cluster_clock *clock, uint64_t leader, uint64_t leader_ms, uint64_t mono_ms,
+                        enum clock_trust trust)
 {
     settle(clock, mono_ms);
     if (leader != clock->leader)
@@ -73,11 +74,14 @@ void cluster_clock_hear(struct cluster_clock *clock, uint64_t leader, uint64_t l
     if (clock->sample_count == 2 * CLOCK_SAMPLES)
         clock->sample_count = CLOCK_SAMPLES;
     int64_t behind = (int64_t)((uint64_t)best_sample(clock) - clock->base_ms);
-    if (behind >= CLOCK_STEP_MS) {
+    if (behind >= CLOCK_STEP_MS || clock->trust == CLOCK_GUESS ||
+        (clock->trust == CLOCK_KEPT && behind > 0)) {
         clock->base_ms += (uint64_t)behind;
         behind = 0;
     }
     clock->owed_ms = behind;
+    if (trust > clock->trust)
+        clock->trust = trust;
 }
 
 void cluster_clock_lead(struct cluster_clock *clock, uint64_t mono_ms)
@@ -86,6 +90,7 @@ void cluster_clock_lead(struct cluster_clock *clock, uint64_t mono_ms)
     clock->owed_ms = 0;
     clock->sample_count = 0;
     clock->leader = 0;
+    clock->trust = CLOCK_SET;
 }
 
 bool clock_mark_is_near(const struct clock_mark *mark, const struct clock_mark *now)

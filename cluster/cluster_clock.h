@@ -6,11 +6,13 @@
  * Followers follow the leader: each of its signs of life carries its time, of the last few the one that was
  * under way for the shortest time counts, and the difference is made up by running a little faster or slower.
  * So a new leader goes on where the old one was, to within the network's delay. Committed times are a floor.
- * It never steps back: a server that is ahead runs slower until it is not, and one that has joined begins
- * behind all others.
+ * It never steps back: a server that is ahead runs slower until it is not.
  *
  * Over restarts a mark on disk says how the cluster's clock stood to this machine's: within the same boot the
- * monotonic clock tells how much time went by, after another boot the wall clock's difference does. */
+ * monotonic clock tells how much time went by, after another boot the wall clock's difference does, which may
+ * be anything: a guess, which no member is told, and the first time that is heard of somebody who knows better
+ * stands, be it less. Only where all who elect a leader have come back
+ * does a guess count, and that of a machine that went on running before others. */
 #ifndef CLUSTER_CLUSTER_CLOCK_H
 #define CLUSTER_CLUSTER_CLOCK_H
 
@@ -28,10 +30,17 @@ enum {
     CLOCK_AWAY_MAX_DAYS = 3650, /* a machine that was off for longer has a wrong wall clock */
 };
 
+enum clock_trust {
+    CLOCK_GUESS, /* by a wall clock */
+    CLOCK_KEPT,  /* by the monotonic clock of the same boot, to within CLOCK_MARK_OFF_MS, or heard of such a one */
+    CLOCK_SET,   /* heard, or led by */
+};
+
 struct cluster_clock {
     uint64_t base_ms; /* cluster time minus monotonic time, modulo 2^64, at at_ms */
     uint64_t at_ms;   /* monotonic */
     int64_t owed_ms;  /* to be made up from at_ms on; negative: it is ahead */
+    enum clock_trust trust;
     uint64_t leader;  /* whose samples these are */
     int64_t samples[CLOCK_SAMPLES];
     unsigned sample_count;
@@ -43,12 +52,15 @@ struct clock_mark {
     uint8_t boot[CLOCK_BOOT_LEN]; /* of the kernel */
 };
 
+/* CLOCK_GUESS. */
 void cluster_clock_open(struct cluster_clock *clock, uint64_t cluster_ms, uint64_t mono_ms);
 uint64_t cluster_clock_now(const struct cluster_clock *clock, uint64_t mono_ms);
 /* A committed time: the clock is not behind it. */
 void cluster_clock_floor(struct cluster_clock *clock, uint64_t committed_ms, uint64_t mono_ms);
-/* A sign of life of the leader (its Raft id), and what time it said it was. */
-void cluster_clock_hear(struct cluster_clock *clock, uint64_t leader, uint64_t leader_ms, uint64_t mono_ms);
+/* A sign of life of the leader (its Raft id), or of somebody with more trust than ours; what time it said it
+ * was, and how far to trust that. */
+void cluster_clock_hear(struct cluster_clock *clock, uint64_t leader, uint64_t leader_ms, uint64_t mono_ms,
+                        enum clock_trust trust);
 /* This server leads: its clock is the cluster's from here on. */
 void cluster_clock_lead(struct cluster_clock *clock, uint64_t mono_ms);
 

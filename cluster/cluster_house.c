@@ -130,18 +130,28 @@ static void lead_house(struct cluster *c)
     cluster_flush(c);
 }
 
+/* A leader whose clock is a guess first hears all whom it reaches: one of them may know better. */
+static bool knows_time(const struct cluster *c)
+{
+    for (size_t i = 0; i < c->peer_count && c->clock.trust != CLOCK_SET; i++)
+        if (c->peers[i].up && c->peers[i].heard_ms == 0)
+            return false;
+    return true;
+}
+
 void cluster_keep_house(struct cluster *c)
 {
     if (c->peers_stale)
         cluster_peers_refresh(c);
-    if (cluster_leads(c) && c->ready)
+    if (cluster_leads(c) && c->applied_index >= c->ready_index && knows_time(c))
         cluster_clock_lead(&c->clock, cluster_mono_ms(c));
     cluster_time_mark(c);
     keep_self(c);
     keep_cert(c);
     if (cluster_has_peers(c) && c->transport == NULL && c->state.ca.cert_len != 0 && !c->dead)
         open_transport(c);
-    if (!c->housekeeping && !c->dead && cluster_leads(c) && c->applied_index >= c->ready_index)
+    if (!c->housekeeping && !c->dead && cluster_leads(c) && c->applied_index >= c->ready_index &&
+        c->clock.trust == CLOCK_SET)
         lead_house(c);
 }
 
@@ -171,7 +181,7 @@ void cluster_judge_ready(struct cluster *c)
     const struct peer *leader = leader_peer(c);
     bool follows = leader != NULL && cluster_peer_fresh(c, leader) && leader->leads &&
                    c->applied_index >= leader->commit && ks_state_node(&c->state, c->node_id) != NULL;
-    bool leads = cluster_leads(c) && c->applied_index >= c->ready_index &&
+    bool leads = cluster_leads(c) && c->applied_index >= c->ready_index && c->clock.trust == CLOCK_SET &&
                  (cluster_has_peers(c) || is_self(c, c->state.cluster.primary_id));
     if (leads)
         cluster_set_ready(c, true, "the log is replayed and this server leads");

@@ -11,6 +11,8 @@ enum {
     HEALTH_LEN = 2 + 8 + 8 + 8 + 32 + 8,
     HEALTH_WELL = 1,
     HEALTH_LEADS = 2,
+    HEALTH_TIME_SET = 4, /* trust in its clock */
+    HEALTH_TIME_KEPT = 8,
     KEY_MESSAGE_LEN = 4 + KEYWRAP_KEY_LEN,
 };
 
@@ -190,19 +192,22 @@ void cluster_send_messages(struct cluster *c, const struct raft_node_update *upd
 
 /* A new leader knows what is committed only once the first entry of its own term is: until then its commit
  * index may be one of before an election, and a follower that trusts it would serve, or push, from the past.
- */
+ * Nor does it know what time it is while its clock is a guess. */
 static bool leads_and_knows(const struct cluster *c)
 {
-    return cluster_leads(c) && raft_node_commit(c->node) >= c->ready_index;
+    return cluster_leads(c) && raft_node_commit(c->node) >= c->ready_index && c->clock.trust == CLOCK_SET;
 }
 
 static void send_health(struct cluster *c)
 {
+    static const uint8_t trust_flags[] = {
+        [CLOCK_GUESS] = 0, [CLOCK_KEPT] = HEALTH_TIME_KEPT, [CLOCK_SET] = HEALTH_TIME_SET};
     uint8_t buf[HEALTH_LEN];
     struct writer w = writer_over(buf, sizeof(buf));
     c->told_leads = leads_and_knows(c);
     write_u8(&w, HEALTH_VERSION);
-    write_u8(&w, (uint8_t)((cluster_is_well(c) ? HEALTH_WELL : 0) | (c->told_leads ? HEALTH_LEADS : 0)));
+    write_u8(&w, (uint8_t)((cluster_is_well(c) ? HEALTH_WELL : 0) | (c->told_leads ? HEALTH_LEADS : 0) |
+                           trust_flags[c->clock.trust]));
     write_u64(&w, c->applied_index);
     write_u64(&w, raft_node_commit(c->node));
     write_u64(&w, c->mark.index);
@@ -216,6 +221,20 @@ static void send_health(struct cluster *c)
 }
 
 /* ---- what comes ---- */
+
+/* The leader's time counts; while ours is a guess, that of anybody who knows better. Without a leader nobody is
+ * behind another whose clock is set: the first time that was heard may have been long under way. */
+static void hear_time(struct cluster *c, const struct peer *peer, uint8_t flags, uint64_t time_ms)
+{
+    bool leader = peer->leads && peer->raft_id == raft_node_leader(c->node);
+    enum clock_trust trust = (flags & HEALTH_TIME_SET) != 0 || leader ? CLOCK_SET
+                             : (flags & HEALTH_TIME_KEPT) != 0        ? CLOCK_KEPT
+                                                                      : CLOCK_GUESS;
+    if (leader || trust > c->clock.trust)
+        cluster_clock_hear(&c->clock, peer->raft_id, time_ms, peer->heard_ms, trust);
+    else if (trust == CLOCK_SET && !cluster_in_contact(c))
+        cluster_clock_floor(&c->clock, time_ms, peer->heard_ms);
+}
 
 static void on_health(struct cluster *c, struct peer *peer, struct bytes body)
 {
@@ -231,8 +250,8 @@ static void on_health(struct cluster *c, struct peer *peer, struct bytes body)
     peer->applied = applied;
     peer->commit = commit;
     peer->leads = (flags & HEALTH_LEADS) != 0;
-    if (version == HEALTH_VERSION && peer->leads && peer->raft_id == raft_node_leader(c->node))
-        cluster_clock_hear(&c->clock, peer->raft_id, time_ms, peer->heard_ms);
+    if (version == HEALTH_VERSION)
+        hear_time(c, peer, flags, time_ms);
     if ((flags & HEALTH_WELL) != 0)
         peer->healthy_ms = peer->heard_ms;
     note_reach(c, peer);

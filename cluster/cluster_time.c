@@ -53,6 +53,8 @@ void cluster_time_open(struct cluster *c)
     c->same_boot = marked && memcmp(c->boot, unknown, CLOCK_BOOT_LEN) != 0 && clock_mark_is_near(&c->time_mark, &now);
     uint64_t start_ms = cluster_clock_start(c->state.cluster.time_ms, marked ? &c->time_mark : NULL, &now);
     cluster_clock_open(&c->clock, start_ms, now.mono_ms);
+    if (c->same_boot)
+        c->clock.trust = CLOCK_KEPT;
 }
 
 void cluster_time_mark(struct cluster *c)

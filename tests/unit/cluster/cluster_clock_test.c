@@ -25,6 +25,7 @@ static struct pair pair_open(int64_t follower_off_ms)
     cluster_clock_open(&p.leader, epoch_ms, leader_mono(&p));
     cluster_clock_lead(&p.leader, leader_mono(&p));
     cluster_clock_open(&p.follower, epoch_ms + (uint64_t)follower_off_ms, p.mono_ms);
+    p.follower.trust = CLOCK_SET;
     return p;
 }
 
@@ -48,7 +49,7 @@ static void run(struct pair *p, uint64_t ms, uint64_t jitter_ms)
             last = now;
         }
         p->mono_ms += SIGN_MS;
-        cluster_clock_hear(&p->follower, 1, said + SIGN_MS - delay, p->mono_ms);
+        cluster_clock_hear(&p->follower, 1, said + SIGN_MS - delay, p->mono_ms, CLOCK_SET);
     }
 }
 
@@ -58,12 +59,13 @@ static void a_follower_that_is_far_behind_takes_the_leaders_time_at_once(void **
     static const int64_t offs[] = {0, -HOUR_MS, -24 * (int64_t)HOUR_MS};
     for (size_t i = 0; i < ARRAY_LEN(offs); i++) {
         struct pair p = pair_open(offs[i]);
-        cluster_clock_hear(&p.follower, 1, cluster_clock_now(&p.leader, leader_mono(&p)), p.mono_ms);
+        cluster_clock_hear(&p.follower, 1, cluster_clock_now(&p.leader, leader_mono(&p)), p.mono_ms,
+                           CLOCK_SET);
         assert_true(difference(&p) == 0);
     }
 }
 
-/* As after a reboot with a wrong wall clock: it runs slower until it is right. */
+/* As after it led itself: it runs slower until it is right. */
 static void a_follower_that_is_ahead_never_steps_back(void **state)
 {
     (void)state;
@@ -72,6 +74,47 @@ static void a_follower_that_is_ahead_never_steps_back(void **state)
     assert_true(difference(&p) > 10000 && difference(&p) < 20000);
     run(&p, 350000, 5);
     assert_true(difference(&p) <= 0 && difference(&p) >= -5);
+}
+
+/* As after a reboot with a wrong wall clock: nobody has been told a time yet. */
+static void a_guess_gives_way_to_the_first_time_that_is_heard_be_it_less(void **state)
+{
+    (void)state;
+    static const int64_t offs[] = {HOUR_MS, 700, -700, -HOUR_MS};
+    for (size_t i = 0; i < ARRAY_LEN(offs); i++) {
+        struct pair p = pair_open(offs[i]);
+        p.follower.trust = CLOCK_GUESS;
+        cluster_clock_hear(&p.follower, 1, cluster_clock_now(&p.leader, leader_mono(&p)), p.mono_ms,
+                           CLOCK_SET);
+        assert_true(difference(&p) == 0);
+        assert_int_equal(p.follower.trust, CLOCK_SET);
+        run(&p, 3000, 5);
+        assert_true(difference(&p) >= -5 && difference(&p) <= 0);
+    }
+}
+
+/* All have come back: whose machine went on running knows better than who was off, and a clock that is set
+ * best. */
+static void a_clock_is_trusted_as_far_as_the_one_that_it_was_heard_of(void **state)
+{
+    (void)state;
+    struct cluster_clock clock;
+    cluster_clock_open(&clock, epoch_ms, 100);
+    assert_int_equal(clock.trust, CLOCK_GUESS);
+    cluster_clock_hear(&clock, 7, epoch_ms - 3000, 100, CLOCK_KEPT);
+    assert_int_equal(clock.trust, CLOCK_KEPT);
+    assert_int_equal(cluster_clock_now(&clock, 100), epoch_ms - 3000);
+    /* A process that was restarted may serve by such a clock already: forwards only. */
+    cluster_clock_hear(&clock, 8, epoch_ms - 2500, 100, CLOCK_SET);
+    assert_int_equal(clock.trust, CLOCK_SET);
+    assert_int_equal(cluster_clock_now(&clock, 100), epoch_ms - 2500);
+    clock.trust = CLOCK_KEPT;
+    cluster_clock_hear(&clock, 9, epoch_ms - 2900, 100, CLOCK_SET);
+    assert_int_equal(cluster_clock_now(&clock, 100), epoch_ms - 2500);
+    cluster_clock_open(&clock, epoch_ms, 100);
+    cluster_clock_lead(&clock, 200);
+    assert_int_equal(clock.trust, CLOCK_SET);
+    assert_int_equal(cluster_clock_now(&clock, 200), epoch_ms + 100);
 }
 
 static void signs_that_were_long_under_way_do_not_count(void **state)
@@ -119,7 +162,7 @@ static void a_new_leader_goes_on_where_the_old_one_was(void **state)
     assert_int_equal(cluster_clock_now(&p.follower, p.mono_ms + 60000), is_ms + 60000);
     /* And the old one follows it, without a step. */
     uint64_t old_ms = cluster_clock_now(&p.leader, leader_mono(&p));
-    cluster_clock_hear(&p.leader, 2, is_ms, leader_mono(&p));
+    cluster_clock_hear(&p.leader, 2, is_ms, leader_mono(&p), CLOCK_SET);
     assert_true(cluster_clock_now(&p.leader, leader_mono(&p)) == old_ms);
 }
 
@@ -150,6 +193,7 @@ static void within_a_boot_a_step_of_the_wall_clock_changes_nothing_over_a_restar
     for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
         struct clock_mark now = mark_of(0, 61000, epoch_ms + 60005 + (uint64_t)steps[i], 'a');
         assert_int_equal(cluster_clock_start(0, &mark, &now), epoch_ms + 60000);
+        assert_true(clock_mark_is_near(&mark, &now));
     }
 }
 
@@ -159,6 +203,7 @@ static void after_another_boot_the_wall_clock_says_how_long_it_was_away(void **s
     struct clock_mark mark = mark_of(epoch_ms, 900000, epoch_ms + HOUR_MS, 'a');
     struct clock_mark now = mark_of(0, 2000, epoch_ms + HOUR_MS + 60000, 'b');
     assert_int_equal(cluster_clock_start(0, &mark, &now), epoch_ms + 60000);
+    assert_false(clock_mark_is_near(&mark, &now));
     now.wall_ms = epoch_ms; /* set back meanwhile */
     assert_int_equal(cluster_clock_start(0, &mark, &now), epoch_ms);
     assert_int_equal(cluster_clock_start(epoch_ms + 7, &mark, &now), epoch_ms + 7);
@@ -201,6 +246,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_follower_that_is_far_behind_takes_the_leaders_time_at_once),
         cmocka_unit_test(a_follower_that_is_ahead_never_steps_back),
+        cmocka_unit_test(a_guess_gives_way_to_the_first_time_that_is_heard_be_it_less),
+        cmocka_unit_test(a_clock_is_trusted_as_far_as_the_one_that_it_was_heard_of),
         cmocka_unit_test(signs_that_were_long_under_way_do_not_count),
         cmocka_unit_test(a_small_difference_is_made_up_slowly_and_never_by_a_step_back),
         cmocka_unit_test(a_clock_far_behind_steps_forward),
