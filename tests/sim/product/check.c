@@ -69,6 +69,7 @@ static unsigned check_sealed(struct sim_server *s, const struct cmd_rekey *r, co
     SIM_CHECK(sim, "I2", err == E_OK && message.seq == r->seq, "push %u of the log holds number %u (%s)",
               r->seq, message.seq, err_text(err));
     unsigned activation_s = message.policy.activation_s;
+    time_pushed(sim, &message.policy.time);
     push_received_close(&message);
     push_member_close(&under);
     secret_close(&kek.iv_key);
@@ -333,9 +334,7 @@ void check_step(struct sim *sim, int end)
     check_hash(sim, s);
     check_bounds(sim, s);
     minority_step(s);
-    uint64_t time = cluster_now_ms(s->cluster);
-    SIM_CHECK(sim, "time", time >= s->time_seen, "cluster time runs back on server %d", end);
-    s->time_seen = time;
+    time_step(s);
 }
 
 /* ---- the end ---- */

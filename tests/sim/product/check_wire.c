@@ -182,6 +182,7 @@ static void check_offer(struct sim_server *s, int member, const struct pull_memb
         return; /* the same again, from the cache */
     s->last_offer[member] = pull_id(pull);
     minority_offered(s, &pull->policy);
+    time_offered(s, &pull->policy.time);
 }
 
 /* Message 4, as the member will open it. */

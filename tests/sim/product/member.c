@@ -117,6 +117,7 @@ void member_init(struct sim *sim, int index)
         abort();
     c->ike.lifetime_s = 600;
     c->datapath.backend = GM_BACKEND_NONE;
+    c->datapath.time_attribute = sim->group.replay_attribute;
     c->reregister_before_s = 5;
     c->retry_first_s = 1;
     c->retry_max_s = 4;

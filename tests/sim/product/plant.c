@@ -6,8 +6,8 @@
 #include "tests/sim/product/sim.h"
 
 static const char *const names[PLANT_COUNT] = {
-    "none",     "I1",    "I2",       "I3",     "I4", "I5", "I6", "I7", "linearizability",
-    "minority", "bound", "schedule", "primary"};
+    "none",     "I1",    "I2",       "I3",      "I4",        "I5", "I6", "I7", "linearizability",
+    "minority", "bound", "schedule", "primary", "pseudotime"};
 
 const char *plant_name(enum sim_plant plant)
 {
@@ -115,6 +115,13 @@ uint32_t plant_serve_s(const struct sim *sim, uint32_t serve_s)
 uint64_t plant_time(struct sim_server *s, uint64_t now_ms)
 {
     return s->sim->plant == PLANT_SCHEDULE && s->lost_ms != 0 ? now_ms + 4000 : now_ms;
+}
+
+/* ---- pseudotime: a step of the wall clock is one of the cluster's ---- */
+
+uint64_t plant_wall(const struct sim_server *s, uint64_t now_ms)
+{
+    return s->sim->plant == PLANT_PSEUDOTIME ? now_ms + (uint64_t)s->wall_shift : now_ms;
 }
 
 /* ---- I5: a push is repeated until somebody answers, however long ---- */

@@ -177,7 +177,7 @@ static bool port_is_primary(void *context)
 static uint64_t port_cluster_now_ms(void *context)
 {
     struct sim_server *s = context;
-    return plant_time(s, cluster_now_ms(s->cluster));
+    return plant_time(s, plant_wall(s, cluster_now_ms(s->cluster)));
 }
 
 static enum ks_contact port_contact(void *context)
@@ -349,7 +349,7 @@ bool server_boot(struct sim_server *s)
     s->wake_ms = UINT64_MAX;
     s->jobs = 0;
     s->at_index = s->at_k = 0;
-    s->hashed_index = s->time_seen = 0;
+    s->hashed_index = 0;
     memset(s->last_pull, 0, sizeof(s->last_pull));
     memset(s->last_offer, 0, sizeof(s->last_offer));
     err_t err = open_core(s);
@@ -358,6 +358,8 @@ bool server_boot(struct sim_server *s)
     if (err == E_OK) {
         memcpy(s->node_id, cluster_node_id(s->cluster), NODE_ID_LEN);
         s->up = true;
+        s->up_ms = sim->now_ms;
+        s->trust = s->cluster->clock.trust;
         s->at_index = s->cluster->applied_index;
         err = cluster_start(s->cluster);
     }

@@ -193,6 +193,10 @@ static void make_group(struct sim *sim)
     } else {
         sim->group.runway = (uint8_t)sim_below(sim, RUNWAY_MAX + 1);
     }
+    if (sim_chance(sim, 500)) { /* time-based anti-replay */
+        sim->group.replay_window_ms = 5000;
+        sim->group.replay_attribute = SAT_ATTR_PRIVATE_MIN;
+    }
     for (size_t i = 0; i < sizeof(raw); i++)
         raw[i] = (uint8_t)sim_random(sim);
     err_t err = prefix_parse(&sim->group.selectors[0].src, "192.168.0.0/16");

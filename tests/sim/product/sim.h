@@ -12,7 +12,7 @@
  *   member.c  a member: agent and a recording data path
  *   chaos.c   what goes wrong when
  *   client.c  operators whose calls are recorded; linear.c judges them
- *   check.c   what must always hold, with check_wire.c, check_minority.c; seen.h is its memory
+ *   check.c   what must always hold, with check_wire.c, check_minority.c, check_time.c; seen.h is its memory
  *   plant.c   breaks it on purpose
  */
 #ifndef TESTS_SIM_PRODUCT_SIM_H
@@ -110,7 +110,7 @@ struct sim_server {
     char dir[SIM_PATH_MAX], key[SIM_PATH_MAX];
     uint8_t node_id[NODE_ID_LEN]; /* from its first start on */
     int64_t mono_shift, wall_shift;
-    uint64_t paused_until_ms, boot_at_ms;
+    uint64_t paused_until_ms, up_ms;
     struct clock clock;
     struct rng_seeded seeded;
     struct rng rng;
@@ -132,10 +132,12 @@ struct sim_server {
     uint32_t at_k;
     bool looked; /* at that command already */
     uint64_t hashed_index;
-    uint64_t time_seen;                  /* cluster time, of this life */
+    uint64_t pseudotime_ms;              /* told, in all lives */
+    enum clock_trust trust;              /* seen last */
     uint64_t back_ms;                    /* after a stop */
     unsigned pulls_told[SIM_MEMBER_MAX]; /* message 4 of different PULLs */
     uint64_t last_pull[SIM_MEMBER_MAX], last_offer[SIM_MEMBER_MAX];
+    uint64_t contact_ms;       /* when it was ready last, in all lives */
     uint64_t lost_ms;          /* it says that it is in a minority, since then; 0: it does not */
     uint64_t alone_ms;         /* no majority is within its reach, since then; 0: one is */
     uint64_t minority_answers; /* of its core, seen */
@@ -191,7 +193,7 @@ struct sim_link {
 struct sim_counts {
     unsigned long events, commits, rekeys, pushes, pulls, pulls_checked, registrations, crashes, powers,
         elections, primaries, snapshots, cuts, pauses, calls, unknown, reads, refused_disk, mangled,
-        histories, too_long, runways, minorities;
+        histories, too_long, runways, minorities, times;
 };
 
 enum sim_plant {
@@ -208,6 +210,7 @@ enum sim_plant {
     PLANT_BOUND,
     PLANT_SCHEDULE,
     PLANT_PRIMARY,
+    PLANT_PSEUDOTIME,
     PLANT_COUNT,
 };
 
@@ -250,6 +253,8 @@ struct sim {
     size_t push_count;
     uint32_t group_seq;
     uint32_t group_id;
+    uint64_t pseudotime_base_ms, pushed_us;
+    int64_t pseudotime_low, pseudotime_high; /* to simulated time */
     struct sim_spi spis[2 * SIM_PUSH_MAX];
     size_t spi_count;
     struct sim_sid sids[SIM_SID_MAX];
@@ -388,6 +393,11 @@ bool minority_told(struct sim_server *server, int member,
                    const struct group_policy *policy); /* true: by one */
 void minority_end(struct sim *sim);
 
+/* ---- check_time.c ---- */
+void time_step(struct sim_server *server);
+void time_pushed(struct sim *sim, const struct policy_time *time);
+void time_offered(struct sim_server *server, const struct policy_time *time);
+
 /* ---- plant.c ---- */
 const char *plant_name(enum sim_plant plant);
 enum sim_plant plant_by_name(const char *name); /* PLANT_COUNT: none of that name */
@@ -400,6 +410,7 @@ void plant_datagram(struct sim_server *server, struct bytes datagram);
 enum ks_contact plant_contact(struct sim_server *server, enum ks_contact contact);
 bool plant_is_primary(struct sim_server *server, bool primary);
 uint32_t plant_serve_s(const struct sim *sim, uint32_t serve_s);
+uint64_t plant_wall(const struct sim_server *server, uint64_t now_ms);
 uint64_t plant_time(struct sim_server *server, uint64_t now_ms);
 size_t plant_sending(struct sim_server *server, struct bytes datagram, uint8_t *out, size_t cap);
 void plant_pushed(struct sim_server *server, int to, struct bytes datagram);
