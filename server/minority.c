@@ -57,11 +57,11 @@ static void lose(struct core *core)
 {
     struct minority *m = &core->minority;
     m->lost = true;
-    m->since_ms = m->lost_ms = core->now_ms;
+    m->since_ms = core->now_ms;
     if (m->was_ready)
-        return;
+        return; /* it counts from the last look before: a process that was stopped in between sees it late */
     uint64_t now_ms = core_cluster_now(core), current_ms = core_state(core)->cluster.time_ms;
-    m->lost_ms -= now_ms > current_ms ? now_ms - current_ms : 0;
+    m->lost_ms = core->now_ms - (now_ms > current_ms ? now_ms - current_ms : 0);
 }
 
 void minority_look(struct core *core)
@@ -76,6 +76,8 @@ void minority_look(struct core *core)
         if (m->serving)
             event(KS_MINORITY_OVER, (unsigned)m->kept);
         m->serving = m->lost = false;
+        if (m->contact != CONTACT_NONE)
+            m->lost_ms = core->now_ms;
         return;
     }
     if (!m->lost)

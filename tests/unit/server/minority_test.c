@@ -274,6 +274,23 @@ static void a_state_older_than_this_boot_s_clock_is_reckoned_right(void **state)
     rig_free(rig);
 }
 
+/* As after SIGSTOP, or with a machine that was suspended: the state is as old as the pause. */
+static void a_process_that_was_stopped_serves_for_what_is_left(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_with_runway();
+    uint64_t until_ms;
+    rig->config.minority_serve_s = 60;
+    rig->mono_ms += 50000;
+    cut_off(rig);
+    rig_pass(rig, AFTER_MS);
+    assert_true(core_minority_until(rig->core, &until_ms));
+    assert_true(until_ms <= rig_wall(rig) + 10000);
+    rig_pass(rig, 10000);
+    assert_false(core_minority_until(rig->core, &until_ms));
+    rig_free(rig);
+}
+
 /* A start is no split: nobody is told to take the next key late because of it. */
 static void a_start_that_finds_the_others_changes_nothing(void **state)
 {
@@ -296,6 +313,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_restart_without_a_quorum_goes_on_serving_committed_keys),
         cmocka_unit_test(no_number_of_restarts_makes_the_time_longer),
+        cmocka_unit_test(a_process_that_was_stopped_serves_for_what_is_left),
         cmocka_unit_test(a_state_older_than_this_boot_s_clock_is_reckoned_right),
         cmocka_unit_test(a_start_that_finds_the_others_changes_nothing),
         cmocka_unit_test(a_member_gets_committed_keys_without_a_quorum_and_is_known_after_it),
