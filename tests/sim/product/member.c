@@ -103,6 +103,21 @@ static void step(struct sim_member *m, const struct agent_event *event)
     arm(m);
 }
 
+/* As a branch lists them: who is near comes first, and nobody is waited for long. */
+static void near_first(struct sim_member *m, unsigned first)
+{
+    struct sim *sim = m->sim;
+    unsigned at = 0;
+    for (unsigned i = 0; i < 2 * sim->server_count; i++) {
+        unsigned server = (first + i) % sim->server_count;
+        bool near = split_is_same_side(sim, (int)server, sim_member_end(m->index));
+        if (near == (i < sim->server_count))
+            m->config.servers[at++] = (struct endpoint){sim->servers[server].addr, GDOI_PORT};
+    }
+    m->config.request_timeout_s = 1;
+    m->config.retry_max_s = 2;
+}
+
 void member_init(struct sim *sim, int index)
 {
     struct sim_member *m = &sim->members[index];
@@ -127,6 +142,8 @@ void member_init(struct sim *sim, int index)
     unsigned first = sim_below(sim, sim->server_count);
     for (unsigned i = 0; i < sim->server_count; i++)
         c->servers[i] = (struct endpoint){sim->servers[(first + i) % sim->server_count].addr, GDOI_PORT};
+    if (sim->quiet)
+        near_first(m, first);
 }
 
 void member_start(struct sim_member *m)
@@ -137,6 +154,7 @@ void member_start(struct sim_member *m)
     m->seen = 0;
     m->has_out = false;
     m->up = true;
+    m->began_ms = m->sim->now_ms;
     agent_init(&m->agent, &m->config, &m->rng, datapath_user_check);
     step(m, &(struct agent_event){.kind = AGENT_EVENT_START});
 }
@@ -159,6 +177,7 @@ void member_restart(struct sim_member *m)
 void member_clear(struct sim_member *m)
 {
     sim_trace(m->sim, "member %d: cleared", m->index);
+    m->began_ms = m->sim->now_ms;
     step(m, &(struct agent_event){.kind = AGENT_EVENT_CLEAR});
 }
 

@@ -6,8 +6,8 @@
 #include "tests/sim/product/sim.h"
 
 static const char *const names[PLANT_COUNT] = {
-    "none",     "I1",    "I2",       "I3",      "I4",        "I5", "I6", "I7", "linearizability",
-    "minority", "bound", "schedule", "primary", "pseudotime"};
+    "none",     "I1",    "I2",       "I3",      "I4",         "I5",        "I6", "I7", "linearizability",
+    "minority", "bound", "schedule", "primary", "pseudotime", "shared-key"};
 
 const char *plant_name(enum sim_plant plant)
 {
@@ -86,11 +86,14 @@ void plant_applied(struct sim_server *s, const struct command *command, const st
         ((struct ks_member *)(uintptr_t)result->member)->record.last_ms = clock_wall_ms(&s->clock);
 }
 
-/* ---- minority: the core is not told that the quorum is gone, and takes its own word for a commit ---- */
+/* ---- minority: the core is not told that the quorum is gone, and takes its own word for a commit;
+ * shared-key: not that others are away, and lets new keys take over at once ---- */
 
 enum ks_contact plant_contact(struct sim_server *s, enum ks_contact contact)
 {
-    return s->sim->plant == PLANT_MINORITY && contact == CONTACT_MINORITY ? CONTACT_WHOLE : contact;
+    bool hides = (s->sim->plant == PLANT_MINORITY && contact == CONTACT_MINORITY) ||
+                 (s->sim->plant == PLANT_SHARED_KEY && contact == CONTACT_SPLIT);
+    return hides ? CONTACT_WHOLE : contact;
 }
 
 /* ---- I4, primary: whose role is over goes on ---- */

@@ -360,6 +360,7 @@ bool server_boot(struct sim_server *s)
         s->up = true;
         s->up_ms = sim->now_ms;
         s->trust = s->cluster->clock.trust;
+        s->tells = false;
         s->at_index = s->cluster->applied_index;
         err = cluster_start(s->cluster);
     }

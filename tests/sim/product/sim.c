@@ -171,7 +171,7 @@ void sim_run(struct sim *sim, uint64_t until_ms)
 static void make_group(struct sim *sim)
 {
     uint8_t raw[24];
-    bool counter = sim_chance(sim, 500);
+    bool counter = sim_chance(sim, 500) && !sim->quiet;
     sim->group = (struct group_config){.name = SIM_GROUP,
                                        .identity = identity_from_number(sim_group_number),
                                        .server_addr = addr_v4(10, 1, 11, 2),
@@ -187,11 +187,15 @@ static void make_group(struct sim *sim)
                                        .deactivation_s = SIM_ACTIVATION_S + 2,
                                        .short_lifetimes = true,
                                        .selector_count = 1};
+    if (sim->quiet)
+        sim->group.kek_lifetime_s = 3600; /* no rekey ahead of its time */
     if (counter) {
         sim->group.suite = (struct esp_suite){ESP_AES_GCM_16, 128, AUTH_NONE};
         sim->group.sid_bits = 8;
     } else {
         sim->group.runway = (uint8_t)sim_below(sim, RUNWAY_MAX + 1);
+        if (sim->quiet && sim->group.runway < 3)
+            sim->group.runway = 3; /* for as long as the split */
     }
     if (sim_chance(sim, 500)) { /* time-based anti-replay */
         sim->group.replay_window_ms = 5000;
@@ -224,6 +228,11 @@ static void make_world(struct sim *sim)
     sim->now_ms = 1000;
     sim->delay_ms = 5;
     sim->calm = true; /* until it is formed */
+    sim->quiet = sim_chance(sim, 250);
+    if (sim->quiet) {
+        sim->serve_s = sim_chance(sim, 650) ? MINORITY_SERVE_DEFAULT : 6;
+        split_draw_sides(sim);
+    }
     make_group(sim);
     for (unsigned i = 0; i < sim->server_count; i++)
         server_init(sim, (int)i);
@@ -328,6 +337,16 @@ static void take_down(struct sim *sim)
     free(sim->clients);
 }
 
+static void storm(struct sim *sim)
+{
+    sim->calm = false;
+    chaos_begin(sim);
+    client_begin(sim);
+    sim_run(sim, sim->now_ms + SIM_STORM_MS);
+    chaos_heal(sim);
+    sim_run(sim, sim->now_ms + SIM_CALM_MS);
+}
+
 void sim_seed(uint64_t seed, enum sim_plant plant, bool trace, struct sim_counts *total, uint64_t *digest)
 {
     struct sim *sim = sim_alloc(sizeof(*sim));
@@ -337,13 +356,11 @@ void sim_seed(uint64_t seed, enum sim_plant plant, bool trace, struct sim_counts
     sim->trace = trace;
     make_world(sim);
     form(sim);
-    sim->calm = false;
     minority_begin(sim);
-    chaos_begin(sim);
-    client_begin(sim);
-    sim_run(sim, sim->now_ms + SIM_STORM_MS);
-    chaos_heal(sim);
-    sim_run(sim, sim->now_ms + SIM_CALM_MS);
+    if (sim->quiet)
+        split_run(sim);
+    else
+        storm(sim);
     client_finish(sim);
     check_end(sim);
     *digest = sim->digest;

@@ -11,6 +11,7 @@
  *   server.c  a server: boot, ports of the core, crash
  *   member.c  a member: agent and a recording data path
  *   chaos.c   what goes wrong when
+ *   split.c   a run with a split and nothing else
  *   client.c  operators whose calls are recorded; linear.c judges them
  *   check.c   what must always hold, with check_wire.c, check_minority.c, check_time.c; seen.h is its memory
  *   plant.c   breaks it on purpose
@@ -134,6 +135,7 @@ struct sim_server {
     uint64_t hashed_index;
     uint64_t pseudotime_ms;              /* told, in all lives */
     enum clock_trust trust;              /* seen last */
+    bool tells;                          /* a time, in this life */
     uint64_t back_ms;                    /* after a stop */
     unsigned pulls_told[SIM_MEMBER_MAX]; /* message 4 of different PULLs */
     uint64_t last_pull[SIM_MEMBER_MAX], last_offer[SIM_MEMBER_MAX];
@@ -159,6 +161,7 @@ struct sim_member {
     struct agent_effects effects;
     uint64_t wake_ms;
     int64_t mono_shift;
+    uint64_t began_ms;      /* without keys: a start, or cleared by its operator */
     unsigned registrations; /* of all lives */
     unsigned seen;          /* agent.stats.registrations that are counted in it */
     bool has_out;
@@ -193,7 +196,7 @@ struct sim_link {
 struct sim_counts {
     unsigned long events, commits, rekeys, pushes, pulls, pulls_checked, registrations, crashes, powers,
         elections, primaries, snapshots, cuts, pauses, calls, unknown, reads, refused_disk, mangled,
-        histories, too_long, runways, minorities, times;
+        histories, too_long, runways, minorities, times, pairs;
 };
 
 enum sim_plant {
@@ -211,6 +214,7 @@ enum sim_plant {
     PLANT_SCHEDULE,
     PLANT_PRIMARY,
     PLANT_PSEUDOTIME,
+    PLANT_SHARED_KEY,
     PLANT_COUNT,
 };
 
@@ -233,6 +237,7 @@ struct sim {
     uint64_t split_until_ms;
     uint32_t serve_s; /* cluster.minority_serve_s */
     bool calm;
+    bool quiet;                 /* a run of split.c */
     bool by_file;               /* groups and keys come from the configuration of the first server */
     unsigned loss, dup, mangle; /* per mille, of datagrams */
     unsigned delay_ms;
@@ -359,6 +364,11 @@ void member_close(struct sim_member *member);
 /* ---- chaos.c ---- */
 void chaos_begin(struct sim *sim);
 void chaos_heal(struct sim *sim);
+
+/* ---- split.c ---- */
+void split_draw_sides(struct sim *sim);
+bool split_is_same_side(const struct sim *sim, int a, int b);
+void split_run(struct sim *sim);
 
 /* ---- client.c ---- */
 void client_begin(struct sim *sim);
