@@ -6,11 +6,14 @@
 # bookworm-backports, for which deploy/install-deps has a source.
 # What a suite lays into $NETLAB_DIR/out comes back on a disk and is checked here (check_wire.sh).
 # QUORATE_VM_LOG=FILE keeps the console of the last one, QUORATE_VM_OUT=DIR what it left.
-# QUORATE_LONG=1 runs the long forms.
+# QUORATE_LONG=1 runs more suites, and their long forms. bench.sh is run by its name alone.
 set -uo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 suites=("$@")
-[ $# -gt 0 ] || suites=(branch.sh traps.sh gcm.sh branch.sh@6.12)
+if [ $# = 0 ]; then
+    suites=(branch.sh traps.sh policies.sh paths.sh gcm.sh branch.sh@6.12)
+    [ "${QUORATE_LONG:-0}" != 1 ] || suites+=(rollover.sh rollover.sh@6.12 gcm.sh@6.12 uplinks.sh traps.sh@6.12)
+fi
 limit_s=${QUORATE_VM_LIMIT_S:-600} # of wall time; a quiet machine needs about 60 for each
 build=build/vm
 cache=build/vm-kernel
