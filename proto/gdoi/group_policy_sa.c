@@ -172,22 +172,35 @@ static struct bytes v4_octets(const struct gdoi_id *id, bool host_order, uint8_t
     return (struct bytes){room, id->data.len};
 }
 
+/* A range that is a prefix; its mask has zeros where first and last differ. E_UNSUPPORTED: any other. */
+static err_t prefix_of_range(struct bytes first, struct bytes last, struct prefix *out)
+{
+    uint8_t mask[ID_V6_LEN];
+    for (size_t i = 0; i < first.len; i++)
+        mask[i] = (uint8_t) ~(first.data[i] ^ last.data[i]);
+    err_t err = prefix_from_mask(out, first, (struct bytes){mask, first.len});
+    return err == E_RANGE ? E_UNSUPPORTED : err;
+}
+
 static err_t prefix_of_id(const struct gdoi_id *id, bool host_order, struct prefix *out)
 {
-    bool v6 = id->type == ID_IPV6_ADDR || id->type == ID_IPV6_ADDR_SUBNET;
+    bool range = id->type == ID_IPV4_ADDR_RANGE || id->type == ID_IPV6_ADDR_RANGE;
     bool subnet = id->type == ID_IPV4_ADDR_SUBNET || id->type == ID_IPV6_ADDR_SUBNET;
+    bool v6 = id->type == ID_IPV6_ADDR || id->type == ID_IPV6_ADDR_SUBNET || id->type == ID_IPV6_ADDR_RANGE;
     size_t len = v6 ? ID_V6_LEN : ID_V4_LEN;
     uint8_t room[2 * ID_V4_LEN];
     struct bytes data = v6 ? id->data : v4_octets(id, host_order, room);
     *out = (struct prefix){.addr.family = v6 ? AF_INET6 : AF_INET};
-    if (!v6 && !subnet && id->type != ID_IPV4_ADDR)
+    if (!v6 && !subnet && !range && id->type != ID_IPV4_ADDR)
         return E_UNSUPPORTED;
     if (data.len == 0)
         return E_OK; /* many senders (RFC 6407 5.5.1): any address */
-    if (data.len != (subnet ? 2 * len : len))
+    if (data.len != (subnet || range ? 2 * len : len))
         return E_BAD_LENGTH;
     if (subnet)
         return prefix_from_mask(out, bytes_slice(data, 0, len), bytes_slice(data, len, len));
+    if (range)
+        return prefix_of_range(bytes_slice(data, 0, len), bytes_slice(data, len, len), out);
     out->bits = (uint8_t)(8 * len);
     return addr_from_bytes(&out->addr, data);
 }

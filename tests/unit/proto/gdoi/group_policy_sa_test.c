@@ -216,6 +216,44 @@ static void selectors_that_mean_nothing_are_refused(void **state)
     assert_int_equal(got.selectors[0].src.bits, 128);
 }
 
+/* RFC 2407 4.6.2.7 and 4.6.2.9; the rest of them would be many selectors. */
+static void a_range_is_taken_if_it_is_a_prefix(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *first, *last;
+        unsigned bits; /* 255: refused */
+    } rows[] = {
+        {"10.1.0.0", "10.1.255.255", 16},    {"10.1.2.3", "10.1.2.3", 32},
+        {"0.0.0.0", "255.255.255.255", 0},   {"10.1.0.0", "10.1.255.254", 255},
+        {"10.1.0.1", "10.1.255.255", 255},   {"10.1.255.255", "10.1.0.0", 255}, /* backwards */
+        {"10.1.64.0", "10.1.191.255", 255},  {"2001:db8:13::", "2001:db8:13:ffff:ffff:ffff:ffff:ffff", 48},
+        {"2001:db8::5", "2001:db8::5", 128}, {"2001:db8::5", "2001:db8::6", 255},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct addr first, last;
+        uint8_t both[32];
+        setup(NULL);
+        assert_ok(addr_parse(&first, rows[i].first));
+        assert_ok(addr_parse(&last, rows[i].last));
+        size_t len = addr_len(&first);
+        memcpy(both, first.bytes, len);
+        memcpy(both + len, last.bytes, len);
+        uint8_t type = len == 4 ? ID_IPV4_ADDR_RANGE : ID_IPV6_ADDR_RANGE;
+        sa.sats[0].src = sa.sats[0].dst = (struct gdoi_id){type, 0, {both, 2 * len}};
+        sa.sats[0].ip_protocol = 0;
+        if (rows[i].bits == 255) {
+            assert_err(take(), E_UNSUPPORTED);
+            continue;
+        }
+        assert_ok(take());
+        assert_int_equal(got.selectors[0].src.bits, rows[i].bits);
+        assert_true(addr_equal(&got.selectors[0].src.addr, &first));
+        sa.sats[0].src.data.len--;
+        assert_true(take() != E_OK);
+    }
+}
+
 static void a_source_of_many_senders_is_any_address(void **state)
 {
     (void)state;
@@ -322,6 +360,7 @@ int main(void)
         T(teks_that_cannot_be_kept_are_refused),
         T(one_spi_says_one_thing),
         T(selectors_that_mean_nothing_are_refused),
+        T(a_range_is_taken_if_it_is_a_prefix),
         T(a_source_of_many_senders_is_any_address),
         T(more_keys_than_a_member_keeps_are_refused),
         T(any_dialect_takes_what_the_reference_implementation_sends),
