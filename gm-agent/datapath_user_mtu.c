@@ -18,6 +18,16 @@ static bool is_about_us(const struct user_datapath *dp, const struct path_mtu_hi
     return known && policy_names_addresses(&dp->path.program, &quoted);
 }
 
+/* IPv6 hosts need not go below 1280 octets, and what ESP adds does not fit there: name the black hole. */
+static void tell_too_narrow(const struct user_datapath *dp, const struct path_mtu_hint *hint)
+{
+    char dst[ADDR_TEXT_MAX];
+    uint32_t needed = hint->mtu;
+    while (esp_path_inner_mtu(&dp->path, AF_INET6, needed) < IP6_MTU_MIN && needed < PACKET_MAX)
+        needed++;
+    event(PATH_MTU_TOO_NARROW, addr_format(&hint->dst, dst), (uint32_t)hint->mtu, needed);
+}
+
 static void take(void *context, const struct path_mtu_hint *hint)
 {
     struct user_datapath *dp = context;
@@ -25,8 +35,10 @@ static void take(void *context, const struct path_mtu_hint *hint)
     if (!is_about_us(dp, hint) || !path_mtu_learn(&dp->mtu, &hint->dst, hint->mtu, dp->path.mono_ms))
         return;
     uint32_t inner = (uint32_t)esp_path_inner_mtu(&dp->path, hint->dst.family, hint->mtu);
-    if (hint->dst.family == AF_INET6 && inner < IP6_MTU_MIN)
-        inner = IP6_MTU_MIN; /* what no host need go below */
+    if (hint->dst.family == AF_INET6 && inner < IP6_MTU_MIN) {
+        tell_too_narrow(dp, hint);
+        inner = IP6_MTU_MIN;
+    }
     path_mtu_log(
         hint, inner,
         netlink_table_narrow(dp->netlink, dp->steer.tables + STEER_TABLE_OUT, &hint->dst, &tun, inner));

@@ -1,6 +1,7 @@
 /* The user back end on the real kernel with IPv6: packets from host to host, neighbour discovery, MTU. */
 #include <netinet/icmp6.h>
 
+#include "base/event.h"
 #include "netns.h"
 
 #define H1_SIX "2001:db8:13::10"
@@ -239,6 +240,22 @@ static void hosts_are_told_of_a_narrow_way_that_a_router_complains_of(void **sta
     six_close(&six);
 }
 
+static void a_way_too_narrow_for_any_host_is_named(void **state)
+{
+    (void)state;
+    if (!can_do_six())
+        skip();
+    struct six six = six_open();
+    uint64_t before = event_count(EV_PATH_MTU_TOO_NARROW);
+    enter(six.net, WAN);
+    run("ip link set gm2 mtu 1300");
+    insist(&six);
+    assert_int_equal(provoke(&six, 1352), IP6_MTU_MIN);
+    assert_int_equal(event_count(EV_PATH_MTU_TOO_NARROW), before + 1);
+    six_one_way(&six, six.h1, six.h2, H2_SIX, 1100); /* what fits goes on */
+    six_close(&six);
+}
+
 static void a_key_change_loses_nothing(void **state)
 {
     (void)state;
@@ -333,6 +350,7 @@ int main(void)
         cmocka_unit_test(fragments_of_hosts_go_through),
         cmocka_unit_test(hosts_are_told_the_mtu),
         cmocka_unit_test(hosts_are_told_of_a_narrow_way_that_a_router_complains_of),
+        cmocka_unit_test(a_way_too_narrow_for_any_host_is_named),
         cmocka_unit_test(a_key_change_loses_nothing),
         cmocka_unit_test(nothing_leaves_without_a_key_or_a_policy),
         cmocka_unit_test(clear_packets_from_the_wan_do_not_reach_the_hosts),
