@@ -6,18 +6,23 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "gm-agent/datapath_user_parts.h"
 #include "gm-agent/tun.h"
 
-enum { LANE_FDS = 3 };
+enum { LANE_FDS = 4 };
 
 static void *run(void *context)
 {
     struct user_lane *lane = context;
     struct pollfd fds[LANE_FDS] = {
-        {lane->wake, POLLIN, 0}, {lane->dp->tun, POLLIN, 0}, {lane->dp->wan_in, POLLIN, 0}};
+        {lane->wake, POLLIN, 0},
+        {lane->dp->tun, POLLIN, 0},
+        {lane->dp->wan_in, POLLIN, 0},
+        {lane->dp->wan_in6, POLLIN, 0}, /* -1 where there is no IPv6 */
+    };
     (void)prctl(PR_SET_NAME, "gm-packets"); /* for whoever looks at the processors */
     while (!atomic_load(&lane->stop)) {
         if (poll(fds, LANE_FDS, -1) < 0)
@@ -45,6 +50,20 @@ static err_t start(struct user_lane *lane)
     return lane->runs ? E_OK : E_NO_MEMORY;
 }
 
+/* What came before it had its part is another's as well, or of before there was a key. */
+static void drain(int fd)
+{
+    uint8_t octet;
+    while (fd >= 0 && recv(fd, &octet, sizeof(octet), MSG_DONTWAIT | MSG_TRUNC) >= 0)
+        ;
+}
+
+static err_t take_shard(struct user_datapath *lane, const struct shard *shard)
+{
+    err_t err = shard_attach(lane->wan_in, AF_INET, shard);
+    return err == E_OK && lane->wan_in6 >= 0 ? shard_attach(lane->wan_in6, AF_INET6, shard) : err;
+}
+
 static err_t open_lane(struct user_datapath *dp, struct user_lane *lane)
 {
     struct user_datapath *own = calloc(1, sizeof(*own));
@@ -61,8 +80,14 @@ static err_t open_lane(struct user_datapath *dp, struct user_lane *lane)
     err_t err = tun_open_queue(dp->config->tun, &own->tun);
     if (err == E_OK)
         err = user_open_raw(own);
+    if (err == E_OK)
+        err = user_six_open_in(own);
+    if (err == E_OK)
+        err = take_shard(own, &(struct shard){.key = SHARD_NOTHING, .count = 1});
     if (err != E_OK)
         return err;
+    drain(own->wan_in);
+    drain(own->wan_in6);
     lane->attached = true;
     own->to_lan.tcp = dp->to_lan.tcp;
     own->to_lan.udp = dp->to_lan.udp;
@@ -112,10 +137,12 @@ static err_t share_out(struct user_datapath *dp, const struct datapath_state *st
     enum shard_key key = user_lane_key(state, dp->config->replay_window, &sid_bits);
     if (dp->shared_out && dp->shard == key && dp->shard_bits == sid_bits)
         return E_OK;
-    size_t count = dp->lane_count + 1;
-    err_t err = shard_attach(dp->wan_in, key, sid_bits, 0, count);
-    for (size_t i = 0; i < dp->lane_count && err == E_OK; i++)
-        err = shard_attach(dp->lanes[i].dp->wan_in, key, sid_bits, i + 1, count);
+    struct shard shard = {.key = key, .sid_bits = sid_bits, .count = dp->lane_count + 1};
+    err_t err = take_shard(dp, &shard);
+    for (; shard.index < dp->lane_count && err == E_OK;) {
+        shard.index++;
+        err = take_shard(dp->lanes[shard.index - 1].dp, &shard);
+    }
     dp->shared_out = err == E_OK;
     dp->shard = key;
     dp->shard_bits = sid_bits;

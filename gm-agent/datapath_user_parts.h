@@ -84,9 +84,10 @@ void user_take_esp(struct user_datapath *dp, struct bytes packet);
 /* A raw socket on a device, with a buffer (SO_RCVBUFFORCE, SO_SNDBUFFORCE) of SOCKET_BUFFER. */
 err_t user_raw_socket(int family, const char *device, int protocol, int option, int *out) MUST_USE;
 
-/* datapath_user_six.c: IPv6 sockets: each lane sends by its own, the first receives for all. Where the kernel
- * has no IPv6, none, and ipv6 is false. */
+/* datapath_user_six.c: IPv6 sockets: each lane sends and receives by its own, the first hears complaints as
+ * well. Where the kernel has no IPv6, none, and ipv6 is false. */
 err_t user_six_open_out(struct user_datapath *dp) MUST_USE;
+err_t user_six_open_in(struct user_datapath *dp) MUST_USE;
 err_t user_six_open(struct user_datapath *dp) MUST_USE;
 /* Does the group protect IPv6? */
 bool user_six_wanted(const struct datapath_state *state);

@@ -21,21 +21,28 @@ err_t user_six_open_out(struct user_datapath *dp)
     return err == E_UNSUPPORTED ? E_OK : err;
 }
 
-err_t user_six_open(struct user_datapath *dp)
+err_t user_six_open_in(struct user_datapath *dp)
 {
     const int yes = 1;
     if (dp->wan_out6 < 0)
         return E_OK;
     err_t err = user_raw_socket(AF_INET6, dp->config->wan, IPPROTO_ESP, SO_RCVBUFFORCE, &dp->wan_in6);
-    if (err == E_OK)
-        err = packet_tap_open(TAP_TOO_BIG_6, ICMP_BUFFER, &dp->wan_icmp6);
     if (err != E_OK)
         return err;
     if (setsockopt(dp->wan_in6, IPPROTO_IPV6, IPV6_RECVPKTINFO, &yes, sizeof(yes)) != 0 ||
         setsockopt(dp->wan_in6, IPPROTO_IPV6, IPV6_RECVTCLASS, &yes, sizeof(yes)) != 0)
         return E_IO;
-    dp->ipv6 = true;
     return E_OK;
+}
+
+err_t user_six_open(struct user_datapath *dp)
+{
+    err_t err = user_six_open_in(dp);
+    if (err != E_OK || dp->wan_in6 < 0)
+        return err;
+    err = packet_tap_open(TAP_TOO_BIG_6, ICMP_BUFFER, &dp->wan_icmp6);
+    dp->ipv6 = err == E_OK;
+    return err;
 }
 
 bool user_six_wanted(const struct datapath_state *state)

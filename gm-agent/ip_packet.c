@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "gm-agent/ip_sum.h"
+
 enum {
     IP_VERSION_4 = 4,
     IP_VERSION_6 = 6,
@@ -160,15 +162,7 @@ bool ip_packet_is_of_link(const struct ip_packet *packet)
 
 uint16_t ip_checksum(struct bytes header)
 {
-    struct reader r = reader_over(header);
-    uint32_t sum = 0;
-    while (reader_left(&r) >= 2)
-        sum += read_u16(&r);
-    if (reader_left(&r) == 1)
-        sum += (uint32_t)read_u8(&r) << 8;
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)~sum;
+    return (uint16_t)~ip_sum_fold(ip_sum(0, header));
 }
 
 uint16_t ip6_checksum(const struct ip_packet *packet)

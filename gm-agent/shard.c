@@ -8,53 +8,86 @@
 #include "gm-agent/ip_fields.h"
 #include "gm-agent/ip_packet.h"
 
-enum { ESP_IV_AT = 8, MIX = 0x61c88647 /* 2^32 divided by the golden ratio: spreads near numbers */ };
+enum {
+    ESP_IV_AT = 8,
+    PROGRAM_MAX = 24,
+    MIX = 0x61c88647, /* 2^32 divided by the golden ratio: spreads near numbers */
+};
 
-#define LOAD(at) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (at))
-#define ALU(op, k) BPF_STMT(BPF_ALU | (op) | BPF_K, (uint32_t)(k))
+struct program {
+    struct sock_filter code[PROGRAM_MAX];
+    size_t len;
+};
 
-static err_t attach(int fd, struct sock_filter *code, size_t len)
+static void put(struct program *p, uint16_t code, uint32_t k)
 {
-    struct sock_fprog program = {(unsigned short)len, code};
-    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0 ? E_OK : E_IO;
+    p->code[p->len++] = (struct sock_filter){.code = code, .k = k};
 }
 
-err_t shard_attach(int fd, enum shard_key key, uint16_t sid_bits, size_t index, size_t count)
+/* A mixes with the address at that place of the IP header, wherever the data of the socket begin. */
+static void mix_address(struct program *p, uint32_t at, unsigned words)
 {
-    struct sock_filter hosts[] = {
-        LOAD(IP4_AT_DST),
-        ALU(BPF_MUL, MIX),
-        BPF_STMT(BPF_MISC | BPF_TAX, 0),
-        LOAD(IP4_AT_SRC),
-        BPF_STMT(BPF_ALU | BPF_XOR | BPF_X, 0),
-        ALU(BPF_MUL, MIX),
-        ALU(BPF_RSH, 16),
-        ALU(BPF_MOD, count),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)index, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, IP_PACKET_MAX),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-    };
-    struct sock_filter source[] = {
-        LOAD(IP4_AT_SRC),
-        ALU(BPF_MUL, MIX),
-        ALU(BPF_RSH, 16),
-        ALU(BPF_MOD, count),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)index, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, IP_PACKET_MAX),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-    };
-    struct sock_filter sid[] = {
-        BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0), /* where ESP begins */
-        BPF_STMT(BPF_LD | BPF_W | BPF_IND, ESP_IV_AT),
-        ALU(BPF_RSH, 32 - sid_bits),
-        ALU(BPF_MOD, count),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)index, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, IP_PACKET_MAX),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-    };
-    if (count == 0 || index >= count || (key == SHARD_SID && (sid_bits == 0 || sid_bits > 32)))
+    for (unsigned i = 0; i < words; i++, at += 4) {
+        put(p, BPF_ALU | BPF_MUL | BPF_K, MIX);
+        put(p, BPF_MISC | BPF_TAX, 0);
+        put(p, BPF_LD | BPF_W | BPF_ABS, (uint32_t)SKF_NET_OFF + at);
+        put(p, BPF_ALU | BPF_XOR | BPF_X, 0);
+    }
+}
+
+/* Of IPv6 the words that tell sites and hosts apart: subnet, and the last one. */
+static void mix_host(struct program *p, int family, uint32_t at)
+{
+    if (family == AF_INET) {
+        mix_address(p, at, 1);
+        return;
+    }
+    mix_address(p, at + 4, 1);
+    mix_address(p, at + 12, 1);
+}
+
+/* Data of a raw socket begin with the header in IPv4, behind all headers in IPv6. */
+static void load_iv(struct program *p, int family)
+{
+    if (family == AF_INET) {
+        put(p, BPF_LDX | BPF_B | BPF_MSH, 0);
+        put(p, BPF_LD | BPF_W | BPF_IND, ESP_IV_AT);
+    } else {
+        put(p, BPF_LD | BPF_W | BPF_ABS, ESP_IV_AT);
+    }
+}
+
+static void build(struct program *p, int family, const struct shard *shard)
+{
+    p->len = 0;
+    if (shard->key == SHARD_NOTHING) {
+        put(p, BPF_RET | BPF_K, 0);
+        return;
+    }
+    if (shard->key == SHARD_SID) {
+        load_iv(p, family);
+        put(p, BPF_ALU | BPF_RSH | BPF_K, 32u - shard->sid_bits);
+    } else {
+        put(p, BPF_LD | BPF_IMM, 0);
+        mix_host(p, family, family == AF_INET ? IP4_AT_SRC : IP6_AT_SRC);
+        if (shard->key == SHARD_HOSTS)
+            mix_host(p, family, family == AF_INET ? IP4_AT_DST : IP6_AT_DST);
+        put(p, BPF_ALU | BPF_MUL | BPF_K, MIX);
+        put(p, BPF_ALU | BPF_RSH | BPF_K, 16);
+    }
+    put(p, BPF_ALU | BPF_MOD | BPF_K, (uint32_t)shard->count);
+    p->code[p->len++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)shard->index, 0, 1);
+    put(p, BPF_RET | BPF_K, IP_PACKET_MAX);
+    put(p, BPF_RET | BPF_K, 0);
+}
+
+err_t shard_attach(int fd, int family, const struct shard *shard)
+{
+    struct program p;
+    if (shard->index >= shard->count ||
+        (shard->key == SHARD_SID && (shard->sid_bits == 0 || shard->sid_bits > 32)))
         return E_RANGE;
-    return key == SHARD_SID      ? attach(fd, sid, ARRAY_LEN(sid))
-           : key == SHARD_SOURCE ? attach(fd, source, ARRAY_LEN(source))
-                                 : attach(fd, hosts, ARRAY_LEN(hosts));
+    build(&p, family, shard);
+    struct sock_fprog program = {(unsigned short)p.len, p.code};
+    return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == 0 ? E_OK : E_IO;
 }

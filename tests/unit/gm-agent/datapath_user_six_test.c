@@ -54,9 +54,9 @@ static bool can_do_six(void)
     return can_do() && access("/proc/sys/net/ipv6", F_OK) == 0;
 }
 
-static struct six six_open(void)
+static struct six six_open_lanes(uint32_t threads)
 {
-    struct six six = {.net = net_open()};
+    struct six six = {.net = net_open_lanes(threads, 0)};
     for (int node = 0; node < NODE_COUNT; node++) {
         enter(six.net, (enum node)node);
         run("echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
@@ -87,6 +87,11 @@ static struct six six_open(void)
     assert_true(six.wire >= 0);
     protect(&six);
     return six;
+}
+
+static struct six six_open(void)
+{
+    return six_open_lanes(1);
 }
 
 static void six_close(struct six *six)
@@ -149,6 +154,30 @@ static void hosts_talk_and_the_wan_sees_only_esp_with_their_addresses(void **sta
     assert_int_equal(clear, 0);
     assert_int_equal(counted(six.net->gm1, DP_ENCAPS), counted(six.net->gm2, DP_DECAPS));
     exchange(six.net, 500); /* and IPv4 beside it */
+    six_close(&six);
+}
+
+/* Each host's packets go to one thread, and to no second one as well. */
+static void several_threads_share_hosts(void **state)
+{
+    (void)state;
+    if (!can_do_six())
+        skip();
+    struct six six = six_open_lanes(4);
+    enum { HOSTS = 12 };
+    for (unsigned i = 0; i < HOSTS; i++) {
+        char host[ADDR_TEXT_MAX], with_len[ADDR_TEXT_MAX + 4];
+        snprintf(host, sizeof(host), "2001:db8:13::a%x", i);
+        snprintf(with_len, sizeof(with_len), "%s/48", host);
+        address(&six, H1, "eth0", with_len, "");
+        int fd = six_socket(&six, H1, host);
+        six_one_way(&six, fd, six.h2, H2_SIX, 900);
+        six_one_way(&six, six.h2, fd, host, 900);
+        close(fd);
+    }
+    assert_false(serve_until(six.net, six.h2, 100)); /* nothing twice */
+    assert_int_equal(counted(six.net->gm2, DP_DECAPS), HOSTS);
+    assert_int_equal(counted(six.net->gm1, DP_DECAPS), HOSTS);
     six_close(&six);
 }
 
@@ -347,6 +376,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hosts_talk_and_the_wan_sees_only_esp_with_their_addresses),
+        cmocka_unit_test(several_threads_share_hosts),
         cmocka_unit_test(fragments_of_hosts_go_through),
         cmocka_unit_test(hosts_are_told_the_mtu),
         cmocka_unit_test(hosts_are_told_of_a_narrow_way_that_a_router_complains_of),

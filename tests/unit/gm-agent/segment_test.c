@@ -152,6 +152,16 @@ static void a_piece_that_has_no_room_ends_it(void **state)
     assert_false(segment_next(&segment, room, sizeof(room), &piece));
 }
 
+static uint16_t slow_checksum(struct bytes data)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < data.len; i++)
+        sum += (uint32_t)data.data[i] << (i % 2 == 0 ? 8 : 0);
+    while (sum >> 16 != 0)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)~sum;
+}
+
 static void sums_are_those_of_the_slow_way(void **state)
 {
     (void)state;
@@ -165,7 +175,7 @@ static void sums_are_those_of_the_slow_way(void **state)
         struct bytes part = {data + where[0] % 9, where[1] % 3900};
         if (i == 0)
             memset(data, 0xff, sizeof(data));
-        assert_int_equal((uint16_t)~ip_sum_fold(ip_sum(0, part)), ip_checksum(part));
+        assert_int_equal(ip_checksum(part), slow_checksum(part));
     }
 }
 

@@ -10,6 +10,8 @@
 
 enum { COUNT = 4, LEN = 60, SID_BITS = 12 };
 
+static bool six; /* sockets of IPv6 */
+
 static size_t taken_by(enum shard_key key, const uint8_t *packet_octets)
 {
     size_t by = COUNT;
@@ -17,7 +19,8 @@ static size_t taken_by(enum shard_key key, const uint8_t *packet_octets)
         int pair[2];
         uint8_t got[LEN];
         assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair), 0);
-        assert_ok(shard_attach(pair[1], key, SID_BITS, i, COUNT));
+        struct shard shard = {key, SID_BITS, i, COUNT};
+        assert_ok(shard_attach(pair[1], six ? AF_INET6 : AF_INET, &shard));
         (void)!send(pair[0], packet_octets, LEN, 0); /* refused by the filter is an error or nothing */
         if (recv(pair[1], got, sizeof(got), 0) == LEN) {
             assert_int_equal(by, COUNT); /* one alone */
@@ -85,14 +88,55 @@ static void options_in_front_of_esp_are_stepped_over(void **state)
     assert_int_equal(taken_by(SHARD_SID, p), 0x123 % COUNT);
 }
 
+static void ipv6_is_shared_out_too(void **state)
+{
+    (void)state;
+    uint8_t p[LEN] = {0x60};
+    bool seen[2][COUNT] = {{false}};
+    six = true;
+    for (unsigned i = 0; i < 48; i++) { /* two sites, several hosts: subnet and host differ */
+        p[8] = p[24] = 0xfd;
+        p[8 + 7] = (uint8_t)(i % 3);
+        p[8 + 15] = (uint8_t)(i / 3);
+        p[24 + 15] = 9;
+        seen[0][taken_by(SHARD_HOSTS, p)] = true;
+        size_t source = taken_by(SHARD_SOURCE, p);
+        seen[1][source] = true;
+        p[24 + 15] = 77;
+        assert_int_equal(taken_by(SHARD_SOURCE, p), source);
+    }
+    for (size_t i = 0; i < COUNT; i++)
+        assert_true(seen[0][i] && seen[1][i]);
+    memset(p, 0, sizeof(p)); /* a raw socket of IPv6 gives ESP alone */
+    p[8] = 0x12;
+    p[9] = 0x3f;
+    assert_int_equal(taken_by(SHARD_SID, p), 0x123 % COUNT);
+    six = false;
+}
+
+static void before_there_is_a_key_nothing_is_taken(void **state)
+{
+    (void)state;
+    int pair[2];
+    uint8_t p[LEN] = {0x45}, got[LEN];
+    struct shard none = {.key = SHARD_NOTHING, .count = 1};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, pair), 0);
+    assert_ok(shard_attach(pair[1], AF_INET, &none));
+    (void)!send(pair[0], p, LEN, 0);
+    assert_int_equal(recv(pair[1], got, sizeof(got), 0), -1);
+    close(pair[0]);
+    close(pair[1]);
+}
+
 static void nonsense_is_refused(void **state)
 {
     (void)state;
-    assert_int_equal(shard_attach(-1, SHARD_SID, 0, 0, 2), E_RANGE);
-    assert_int_equal(shard_attach(-1, SHARD_SID, 33, 0, 2), E_RANGE);
-    assert_int_equal(shard_attach(-1, SHARD_HOSTS, 0, 2, 2), E_RANGE);
-    assert_int_equal(shard_attach(-1, SHARD_HOSTS, 0, 0, 0), E_RANGE);
-    assert_int_equal(shard_attach(-1, SHARD_HOSTS, 0, 0, 2), E_IO);
+    static const struct shard wrong[] = {
+        {SHARD_SID, 0, 0, 2}, {SHARD_SID, 33, 0, 2}, {SHARD_HOSTS, 0, 2, 2}, {SHARD_HOSTS, 0, 0, 0}};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+        assert_int_equal(shard_attach(-1, AF_INET, &wrong[i]), E_RANGE);
+    struct shard fine = {SHARD_HOSTS, 0, 0, 2};
+    assert_int_equal(shard_attach(-1, AF_INET, &fine), E_IO);
 }
 
 static void lanes_send_by_sender_ids_of_their_own(void **state)
@@ -163,6 +207,8 @@ int main(void)
         cmocka_unit_test(each_packet_goes_to_one_and_flows_spread),
         cmocka_unit_test(what_keeps_its_order_goes_the_same_way),
         cmocka_unit_test(options_in_front_of_esp_are_stepped_over),
+        cmocka_unit_test(ipv6_is_shared_out_too),
+        cmocka_unit_test(before_there_is_a_key_nothing_is_taken),
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(lanes_send_by_sender_ids_of_their_own),
         cmocka_unit_test(keys_without_sender_ids_have_one_sender),
