@@ -122,7 +122,7 @@ static err_t read_servers(const struct conf_node *root, struct gm_config *out, s
 
 static err_t read_local(const struct conf_node *root, struct gm_config *out, struct conf_error *error)
 {
-    static const char *const keys[] = {"address", "df", "port", "vrf", NULL};
+    static const char *const keys[] = {"address", "port", "vrf", NULL};
     const struct conf_node *local = NULL;
     err_t err = conf_group(root, "local", &local, error);
     if (err != E_OK)
@@ -242,9 +242,9 @@ static err_t read_datapath(const struct conf_node *root, struct gm_datapath_conf
                            struct conf_error *error)
 {
     static const char *const keys[] = {
-        "backend",        "wan",          "lan",        "tun",     "mtu",           "anchor",
-        "address",        "deny",         "fail_close", "revert",  "replay_window", "direction",
-        "time_attribute", "counter_file", "df",         "offload", "threads",       NULL};
+        "backend", "wan",        "lan",     "tun",           "mtu",       "anchor",         "address",
+        "deny",    "fail_close", "revert",  "replay_window", "direction", "time_attribute", "counter_file",
+        "df",      "probe",      "offload", "threads",       NULL};
     static const char *const backends[] = {"user", "none", "xfrm", NULL};
     const struct conf_node *datapath = NULL;
     err_t err = conf_group(root, "datapath", &datapath, error);

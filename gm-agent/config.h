@@ -17,6 +17,7 @@ enum {
     GM_LAN_MAX = 8,       /* devices towards the protected hosts */
     GM_WAN_MAX = 4,       /* devices towards the WAN */
     GM_THREAD_MAX = 8,    /* of the user back end */
+    GM_PROBE_MAX = 8,     /* hosts that are asked whether long packets reach them */
     GM_DENY_MAX = 32,     /* local exceptions */
     GM_DEVICE_MAX = 16,   /* bytes with NUL of a device name (IFNAMSIZ) */
     GM_TUN_NAME_MAX = 14, /* bytes with NUL: one letter is added for the guard device */
@@ -50,6 +51,8 @@ struct gm_datapath_config {
     struct addr address;     /* xfrm: our end of the tunnels, IPv4; no family: that of the first uplink */
     struct selector deny[GM_DENY_MAX]; /* passes in clear although the group protects it, IPv4 */
     size_t deny_count;
+    struct addr probe[GM_PROBE_MAX]; /* hosts behind other members, IPv4 (path_probe.h) */
+    size_t probe_count;
     bool copy_df; /* xfrm: ESP has DF as the packet in it; default: never, so that routers may fragment it */
     bool offload; /* user: the kernel hands us long packets to cut, and takes joined ones */
     uint32_t threads; /* user: that share the packets, the loop's own among them */

@@ -71,11 +71,29 @@ err_t config_read_wan(const struct conf_node *datapath, struct gm_datapath_confi
     return E_OK;
 }
 
+static err_t read_probe(const struct conf_node *datapath, struct gm_datapath_config *out,
+                        struct conf_error *error)
+{
+    const struct conf_node *list = NULL;
+    err_t err = conf_list(datapath, "probe", &list, error);
+    if (err == E_OK && conf_count(list) > GM_PROBE_MAX)
+        return conf_fail(list, error, "probe: expected at most %d addresses", GM_PROBE_MAX);
+    for (size_t i = 0; i < conf_count(list) && err == E_OK; i++) {
+        err = conf_item_addr(conf_item(list, i), &out->probe[i], error);
+        if (err == E_OK && (out->probe[i].family != AF_INET || addr_is_multicast(&out->probe[i])))
+            err = conf_fail(conf_item(list, i), error, "probe: expected IPv4 addresses of hosts");
+        out->probe_count = i + 1;
+    }
+    return err;
+}
+
 err_t config_read_lan(const struct conf_node *datapath, struct gm_datapath_config *out,
                       struct conf_error *error)
 {
     const struct conf_node *list = NULL;
     err_t err = conf_list(datapath, "lan", &list, error);
+    if (err == E_OK)
+        err = read_probe(datapath, out, error);
     if (err != E_OK)
         return err;
     if (!config_device_name_ok(out->tun) || strchr(out->tun, '%') != NULL ||

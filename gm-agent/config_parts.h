@@ -8,7 +8,8 @@
 bool config_parse_server(const char *text, uint16_t default_port, struct endpoint *out);
 /* A device name as the kernel takes it: no slash, no blank, not "." or "..". */
 bool config_device_name_ok(const char *name);
-/* Devices towards the WAN and our address among them; towards the hosts (after wan and tun are known). */
+/* Devices towards the WAN and our address among them; towards the hosts, and
+ * which of those elsewhere are probed (after wan and tun are known). */
 err_t config_read_wan(const struct conf_node *datapath, struct gm_datapath_config *out,
                       struct conf_error *error) MUST_USE;
 err_t config_read_lan(const struct conf_node *datapath, struct gm_datapath_config *out,

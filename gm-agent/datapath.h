@@ -104,6 +104,8 @@ struct datapath_ops {
     size_t (*abilities)(struct datapath *datapath, struct datapath_ability out[DATAPATH_ABILITY_MAX]);
     /* From here on an op may be NULL: this back end cannot do it. */
     void (*replay)(const struct datapath *datapath, struct datapath_replay *out);
+    /* The longest clear packet to a host that routers let pass, as they said; 0: they said nothing. */
+    uint32_t (*fits)(const struct datapath *datapath, const struct addr *dst);
 };
 
 /* The first member of every back end's struct. */

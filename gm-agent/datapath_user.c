@@ -326,6 +326,7 @@ static const struct datapath_ops user_ops = {
     .counters = user_counters,
     .close = user_close,
     .replay = user_replay,
+    .fits = user_mtu_fits,
 };
 
 /* Before reserved numbers are used they are on disk. */

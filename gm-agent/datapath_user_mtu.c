@@ -69,6 +69,13 @@ void user_mtu_age(struct user_datapath *dp)
     }
 }
 
+uint32_t user_mtu_fits(const struct datapath *datapath, const struct addr *dst)
+{
+    const struct user_datapath *dp = (const struct user_datapath *)datapath;
+    uint16_t mtu = path_mtu_find(&dp->mtu, dst);
+    return mtu != 0 ? (uint32_t)esp_path_inner_mtu(&dp->path, dst->family, mtu) : 0;
+}
+
 /* The TUN is as long as a clear packet may be, so that the kernel tells hosts in time (fragmentation needed,
  * packet too big). With IPv6 in the policy it goes by the longer header; less than 1280 octets would take
  * IPv6 from the device. */

@@ -102,6 +102,7 @@ bool user_six_batch(struct user_datapath *dp);
 bool user_mtu_batch(struct user_datapath *dp);
 bool user_mtu_batch_6(struct user_datapath *dp);
 /* What was learnt long ago is forgotten. */
+uint32_t user_mtu_fits(const struct datapath *datapath, const struct addr *dst);
 void user_mtu_age(struct user_datapath *dp);
 /* The TUN's own MTU, with IPv6 in the policy or without. E_UNSUPPORTED: the WAN is too narrow for IPv6. */
 err_t user_mtu_set(struct user_datapath *dp, bool six) MUST_USE;

@@ -263,6 +263,7 @@ static const struct datapath_ops xfrm_ops = {
     .counters = xfrm_counters,
     .close = xfrm_close,
     .abilities = xfrm_abilities,
+    .fits = xfrm_mtu_fits,
 };
 
 static err_t open_sockets(struct xfrm_datapath *dp, const char **why)

@@ -90,6 +90,7 @@ err_t xfrm_mtu_apply(struct xfrm_datapath *dp, const char **why) MUST_USE;
 size_t xfrm_mtu_fds(const struct xfrm_mtu *mtu, int *out, size_t count);
 /* One of them is readable. False: not one of ours. */
 bool xfrm_mtu_ready(struct xfrm_datapath *dp, int fd);
+uint32_t xfrm_mtu_fits(const struct datapath *datapath, const struct addr *dst);
 void xfrm_mtu_close(struct xfrm_datapath *dp);
 
 /* datapath_xfrm_kernel.c: the kernel's tables. */

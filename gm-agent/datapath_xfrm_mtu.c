@@ -191,6 +191,14 @@ bool xfrm_mtu_ready(struct xfrm_datapath *dp, int fd)
     return false;
 }
 
+uint32_t xfrm_mtu_fits(const struct datapath *datapath, const struct addr *dst)
+{
+    const struct xfrm_datapath *dp = (const struct xfrm_datapath *)datapath;
+    const struct xfrm_sa *sa = sending_sa(dp);
+    uint16_t mtu = path_mtu_find(&dp->mtu.table, dst);
+    return mtu != 0 && sa != NULL ? xfrm_plan_fits(&sa->suite, mtu) : 0;
+}
+
 void xfrm_mtu_close(struct xfrm_datapath *dp)
 {
     if (dp->mtu.netlink != NULL && !dp->base.keep) {

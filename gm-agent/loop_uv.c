@@ -250,6 +250,8 @@ err_t gm_loop_open(struct gm_loop **out, const struct gm_config *config, struct 
         err = open_polls(loop, why, why_size);
     if (err == E_OK)
         err = loop_status_open(loop, why, why_size);
+    if (err == E_OK)
+        err = loop_probe_open(loop, why, why_size);
     if (err == E_OK && (uv_signal_start(&loop->sigterm, on_signal, SIGTERM) != 0 ||
                         uv_signal_start(&loop->sigint, on_signal, SIGINT) != 0 ||
                         uv_signal_start(&loop->sigusr2, on_signal, SIGUSR2) != 0))
@@ -294,6 +296,7 @@ void gm_loop_free(struct gm_loop *loop)
     uv_walk(&loop->uv, close_handle, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
     uv_loop_close(&loop->uv);
+    loop_probe_close(loop);
     agent_close(&loop->agent);
     secret_wipe(&loop->effects, sizeof(loop->effects));
     free(loop);

@@ -1,10 +1,11 @@
-/* loop_uv_parts.h - between loop_uv.c and loop_uv_status.c: the only files that include uv.h. */
+/* loop_uv_parts.h - between loop_uv*.c: the only files that include uv.h. */
 #ifndef GM_AGENT_LOOP_UV_PARTS_H
 #define GM_AGENT_LOOP_UV_PARTS_H
 
 #include <uv.h>
 
 #include "gm-agent/loop_uv.h"
+#include "gm-agent/path_probe.h"
 #include "gm-agent/status.h"
 #include "gm-agent/status_socket.h"
 
@@ -26,7 +27,19 @@ struct status_client {
     char answer[STATUS_ANSWER_MAX];
 };
 
+/* Echo requests against black holes. */
+struct loop_probe {
+    struct path_probe core;
+    uint16_t id; /* of our echo requests */
+    int fds[GM_PROBE_MAX];
+    bool bound[GM_PROBE_MAX];
+    uv_poll_t polls[GM_PROBE_MAX];
+    size_t poll_count;
+    uv_timer_t timer;
+};
+
 struct gm_loop {
+    struct loop_probe probe;
     const struct gm_config *config;
     struct datapath *datapath;
     struct agent agent;
@@ -48,6 +61,10 @@ struct gm_loop {
     unsigned clients;
     uint8_t datagram[LOOP_DATAGRAM_MAX];
 };
+
+/* loop_uv_probe.c */
+err_t loop_probe_open(struct gm_loop *loop, char *why, size_t why_size) MUST_USE;
+void loop_probe_close(struct gm_loop *loop);
 
 void loop_step(struct gm_loop *loop, const struct agent_event *event);
 err_t loop_status_open(struct gm_loop *loop, char *why, size_t why_size) MUST_USE;

@@ -56,6 +56,7 @@ static void answer(struct status_client *client)
         .now_ms = clock_mono_ms(&clock_system),
         .abilities = abilities,
         .ability_count = ability_count,
+        .probe = loop->probe.core.count != 0 ? &loop->probe.core : NULL,
         .line = client->line,
     };
     view.has_replay = loop->datapath->ops->replay != NULL;

@@ -109,6 +109,14 @@ bool path_mtu_learn(struct path_mtu *table, const struct addr *dst, uint16_t mtu
     return true;
 }
 
+uint16_t path_mtu_find(const struct path_mtu *table, const struct addr *dst)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (addr_equal(&table->hosts[i].dst, dst))
+            return table->hosts[i].mtu;
+    return 0;
+}
+
 bool path_mtu_forget(struct path_mtu *table, uint64_t now_ms, struct addr *dst)
 {
     for (size_t i = 0; i < table->count; i++) {

@@ -39,6 +39,8 @@ struct path_mtu {
 bool path_mtu_read(struct path_mtu_hint *out, struct bytes packet) MUST_USE;
 /* True: the way is narrower than was known, and there is room to remember it. */
 bool path_mtu_learn(struct path_mtu *table, const struct addr *dst, uint16_t mtu, uint64_t now_ms) MUST_USE;
+/* Octets with ESP; 0: nothing is known. */
+uint16_t path_mtu_find(const struct path_mtu *table, const struct addr *dst);
 /* Forgets one host whose time is up. False: none. */
 bool path_mtu_forget(struct path_mtu *table, uint64_t now_ms, struct addr *dst) MUST_USE;
 /* Logs what was learnt, and that hosts are told inner octets, or why they cannot be. */

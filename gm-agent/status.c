@@ -3,6 +3,7 @@
 
 #include "gm-agent/selector_text.h"
 #include "gm-agent/status_eli.h"
+#include "gm-agent/status_path.h"
 #include "gm-agent/status_trace.h"
 
 #include <inttypes.h>
@@ -351,6 +352,8 @@ size_t status_text(const struct status_view *view, enum status_command command, 
     case STATUS_SHOW_REPLAY:
         t.len = status_replay_text(view, out, cap);
         break;
+    case STATUS_SHOW_PATH:
+        return status_path_text(view, out, cap);
     case STATUS_CLEAR:
         add(&t, "keys of group %s dropped, registering again\n", view->agent->config->group_name);
         break;
@@ -360,9 +363,9 @@ size_t status_text(const struct status_view *view, enum status_command command, 
     case STATUS_TRACE:
         return status_trace_text(view, out, cap);
     case STATUS_UNKNOWN:
-        add(&t,
-            "%% unknown command; known are: show crypto gdoi [gm [rekey | replay]], show crypto ipsec sa, "
-            "show crypto eli [detail], clear crypto gdoi, trace {lan | wan | esp SPI} ...\n");
+        add(&t, "%% unknown command; known are: show crypto gdoi [gm [rekey | replay | path]], show crypto "
+                "ipsec sa, "
+                "show crypto eli [detail], clear crypto gdoi, trace {lan | wan | esp SPI} ...\n");
         break;
     }
     return t.len;

@@ -4,6 +4,7 @@
 #define GM_AGENT_STATUS_H
 
 #include "gm-agent/agent.h"
+#include "gm-agent/path_probe.h"
 
 enum {
     STATUS_ANSWER_MAX = 256 << 10, /* bytes with NUL of an answer */
@@ -17,6 +18,7 @@ enum status_command {
     STATUS_SHOW_REKEY,
     STATUS_SHOW_IPSEC,
     STATUS_SHOW_REPLAY,
+    STATUS_SHOW_PATH,
     STATUS_CLEAR,
     STATUS_SHOW_ELI,        /* abilities only */
     STATUS_SHOW_ELI_DETAIL, /* likewise */
@@ -32,10 +34,12 @@ struct status_view {
     size_t ability_count;
     bool has_replay; /* the back end can tell */
     struct datapath_replay replay;
-    const char *line; /* as it was asked; NULL: not known */
+    const struct path_probe *probe; /* NULL: no host is named */
+    const char *line;               /* as it was asked; NULL: not known */
 };
 
 /* "show crypto gdoi", "show crypto gdoi gm", "show crypto gdoi gm rekey", "show crypto gdoi gm replay",
+ * "show crypto gdoi gm path",
  * "show crypto ipsec sa", "show crypto eli [detail]", "clear crypto gdoi", "trace ..." (trace.h); words are
  * divided by blanks; a last word "json" asks for JSON. */
 enum status_command status_parse(const char *line, bool *json);

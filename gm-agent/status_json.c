@@ -6,6 +6,7 @@
 #include "base/hex.h"
 #include "gm-agent/status.h"
 #include "gm-agent/status_eli.h"
+#include "gm-agent/status_path.h"
 #include "gm-agent/status_trace.h"
 
 static json_t *text_of_addr(const struct addr *addr)
@@ -152,6 +153,8 @@ static json_t *build(const struct status_view *view, enum status_command command
                          "counters", counters(view));
     case STATUS_SHOW_REPLAY:
         return replay(view);
+    case STATUS_SHOW_PATH:
+        return status_path_json(view);
     case STATUS_CLEAR:
         return json_pack("{s:b}", "cleared", 1);
     case STATUS_SHOW_ELI:

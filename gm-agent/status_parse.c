@@ -40,6 +40,7 @@ enum status_command status_parse(const char *line, bool *json)
         {"show crypto eli", STATUS_SHOW_ELI},
         {"show crypto eli detail", STATUS_SHOW_ELI_DETAIL},
         {"show crypto gdoi gm replay", STATUS_SHOW_REPLAY},
+        {"show crypto gdoi gm path", STATUS_SHOW_PATH},
     };
     char words[STATUS_COMMAND_MAX];
     *json = false;

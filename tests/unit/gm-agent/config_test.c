@@ -162,6 +162,8 @@ static void every_mistake_names_its_line(void **state)
         {"datapath", "datapath = { backend = \"xfrm\"; wan = [ \"a\", \"b\" ]; lan = [ \"b\" ]; };", 5,
          "not wan"},
         {"datapath", USER "address = \"10.1.13.2\"; };", 5, "xfrm"},
+        {"datapath", USER "probe = [ \"239.1.1.1\" ]; };", 5, "IPv4"},
+        {"datapath", USER "probe = [ \"2001:db8::1\" ]; };", 5, "IPv4"},
         {"datapath", USER "df = \"clear\"; };", 5, "xfrm"},
         {"datapath", XFRM "df = \"perhaps\"; };", 5, "copy"},
         {"datapath", XFRM "address = \"2001:db8::1\"; };", 5, "IPv4"},
@@ -188,12 +190,14 @@ static void a_member_may_have_several_uplinks(void **state)
     (void)state;
     struct gm_config c;
     struct conf_error error;
-    assert_ok(load(with("datapath", "datapath = { backend = \"xfrm\"; wan = [ \"a\", \"b\", \"c\" ]; "
-                                    "lan = [ \"lan0\" ]; address = \"10.9.9.9\"; };"),
+    assert_ok(load(with("datapath",
+                        "datapath = { backend = \"xfrm\"; wan = [ \"a\", \"b\", \"c\" ]; "
+                        "lan = [ \"lan0\" ]; address = \"10.9.9.9\"; probe = [ \"192.168.14.10\" ]; };"),
                    &c, &error));
     assert_int_equal(c.datapath.more_wan_count, 2);
     assert_string_equal(gm_config_wan(&c.datapath, 0), "a");
     assert_string_equal(gm_config_wan(&c.datapath, 2), "c");
+    assert_int_equal(c.datapath.probe_count, 1);
     assert_memory_equal(c.datapath.address.bytes, "\x0a\x09\x09\x09", 4);
     gm_config_close(&c);
 }
