@@ -91,6 +91,17 @@ netlab_in wan ping -6 -q -c 2 -i 0.1 -W 1 -I 2001:db8:99::1 "$(site 1)::10" > /d
 check "clear packets from outside do not get in" netlab_wait 5 counted 1 not_ipsec $((before + 1))
 check "a packet is followed" grep -q 'Verdict: protected' <<< "$(show 1 trace lan icmp6 "$(site 1)::10" "$(site 2)::10")"
 
+netlab_capture killed wan gm1
+netlab_stop gm1 KILL
+check "a killed member lets nobody through" not ping6 -c 5 -i 0.1 -W 1
+netlab_in gm1 ping -q -c 2 -i 0.1 -W 1 10.1.13.1 > /dev/null # seen by the capture behind them
+killed_has() { [ "$(netlab_count "$NETLAB_DIR/killed.pcap" "icmp")" -ge 4 ]; }
+netlab_wait 5 killed_has
+netlab_stop killed INT
+check "neither in clear" [ "$(netlab_count "$NETLAB_DIR/killed.pcap" "ip6 and src $(site 1)::10 and not ip6 proto 50")" = 0 ]
+netlab_start gm1 gm1 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm1.conf"
+check "and is there again" netlab_wait 40 ping6 -c 1 -W 1
+
 netlab_stop gm2
 sed -i 's/backend = "user"/backend = "xfrm"/' "$NETLAB_DIR/gm2.conf"
 netlab_start gm2x gm2 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm2.conf"
