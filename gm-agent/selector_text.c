@@ -15,6 +15,8 @@ const char *selector_protocol(uint8_t protocol, char out[8])
         return "tcp";
     case IPPROTO_UDP:
         return "udp";
+    case IPPROTO_ICMPV6:
+        return "icmp6";
     default:
         snprintf(out, 8, "%u", protocol);
         return out;

@@ -48,8 +48,9 @@ static const struct esp_suite transforms[] = {
 };
 _Static_assert(ARRAY_LEN(transform_words) == ARRAY_LEN(transforms) + 1, "one word for each transform");
 
-static const char *const protocol_words[] = {"any", "icmp", "tcp", "udp", "gre", "ospf", "sctp", NULL};
-static const uint8_t protocols[] = {0, 1, 6, 17, 47, 89, 132};
+static const char *const protocol_words[] = {"any",  "icmp", "tcp",   "udp", "gre",
+                                             "ospf", "sctp", "icmp6", NULL};
+static const uint8_t protocols[] = {0, 1, 6, 17, 47, 89, 132, 58};
 
 /* Letters, digits, '-' and '.', no empty label, and a letter in the last one: "10.1.13.300" is a slip, no
  * name. */

@@ -156,6 +156,24 @@ static void a_group_may_be_named_by_number_address_or_name(void **state)
     }
 }
 
+static void a_policy_may_be_of_ipv6(void **state)
+{
+    (void)state;
+    struct ksd_config *config = NULL;
+    struct conf_error error;
+    assert_ok(read_text(
+        NODE "groups = ( { name = \"G\"; identity = 1; server_address = \"10.1.11.2\";"
+             "policy = ( { src = \"2001:db8:13::/48\"; dst = \"::/0\"; protocol = \"icmp6\"; } ); } );",
+        &config, &error));
+    const struct selector *selector = &config->groups[0].selectors[0];
+    assert_int_equal(config->groups[0].selector_count, 1);
+    assert_int_equal(selector->protocol, 58);
+    assert_int_equal(selector->src.addr.family, AF_INET6);
+    assert_int_equal(selector->src.bits, 48);
+    assert_int_equal(selector->dst.bits, 0);
+    config_free(config);
+}
+
 static void defaults_hold_where_the_file_is_silent(void **state)
 {
     (void)state;
@@ -393,6 +411,7 @@ int main(void)
         cmocka_unit_test(the_example_of_deploy_is_good),
         cmocka_unit_test(a_backup_key_is_named_given_or_absent),
         cmocka_unit_test(a_group_may_be_named_by_number_address_or_name),
+        cmocka_unit_test(a_policy_may_be_of_ipv6),
         cmocka_unit_test(defaults_hold_where_the_file_is_silent),
         cmocka_unit_test(a_cluster_is_read_and_its_errors_name_their_line),
         cmocka_unit_test(errors_of_the_node_name_their_line),
