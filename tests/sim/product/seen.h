@@ -1,4 +1,4 @@
-/* seen.h - what the checks remember of a run: commits, rekeys, keys. */
+/* seen.h - what the checks remember of a run: commits, rekeys, keys; what is counted; the planted bugs. */
 #ifndef TESTS_SIM_PRODUCT_SEEN_H
 #define TESTS_SIM_PRODUCT_SEEN_H
 
@@ -53,6 +53,31 @@ struct sim_sid {
 
 struct sim_secret {
     uint8_t data[16];
+};
+
+struct sim_counts {
+    unsigned long events, commits, rekeys, pushes, pulls, pulls_checked, registrations, crashes, powers,
+        elections, primaries, snapshots, cuts, pauses, calls, unknown, reads, refused_disk, mangled,
+        histories, too_long, runways, minorities, times, pairs;
+};
+
+enum sim_plant {
+    PLANT_NONE,
+    PLANT_I1,
+    PLANT_I2,
+    PLANT_I3,
+    PLANT_I4,
+    PLANT_I5,
+    PLANT_I6,
+    PLANT_I7,
+    PLANT_LINEAR,
+    PLANT_MINORITY,
+    PLANT_BOUND,
+    PLANT_SCHEDULE,
+    PLANT_PRIMARY,
+    PLANT_PSEUDOTIME,
+    PLANT_SHARED_KEY,
+    PLANT_COUNT,
 };
 
 #endif

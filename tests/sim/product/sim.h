@@ -8,12 +8,13 @@
  *   shell.c   cluster_loop.h and the join port for a simulated loop
  *   link.c    raft_transport.h: connections between servers
  *   net.c     datagrams between servers and members
- *   server.c  a server: boot, ports of the core, crash
+ *   server.c  a server: boot, crash; server_ports.c: ports of its core
  *   member.c  a member: agent and a recording data path
  *   chaos.c   what goes wrong when
  *   split.c   a run with a split and nothing else
  *   client.c  operators whose calls are recorded; linear.c judges them
- *   check.c   what must always hold, with check_wire.c, check_minority.c, check_time.c; seen.h is its memory
+ *   check.c   what must always hold, with check_wire.c, check_minority.c,
+ *             check_time.c, check_end.c; seen.h is its memory
  *   plant.c   breaks it on purpose
  */
 #ifndef TESTS_SIM_PRODUCT_SIM_H
@@ -193,31 +194,6 @@ struct sim_link {
     struct sim_pipe pipe[2]; /* 0: from the lower index */
 };
 
-struct sim_counts {
-    unsigned long events, commits, rekeys, pushes, pulls, pulls_checked, registrations, crashes, powers,
-        elections, primaries, snapshots, cuts, pauses, calls, unknown, reads, refused_disk, mangled,
-        histories, too_long, runways, minorities, times, pairs;
-};
-
-enum sim_plant {
-    PLANT_NONE,
-    PLANT_I1,
-    PLANT_I2,
-    PLANT_I3,
-    PLANT_I4,
-    PLANT_I5,
-    PLANT_I6,
-    PLANT_I7,
-    PLANT_LINEAR,
-    PLANT_MINORITY,
-    PLANT_BOUND,
-    PLANT_SCHEDULE,
-    PLANT_PRIMARY,
-    PLANT_PSEUDOTIME,
-    PLANT_SHARED_KEY,
-    PLANT_COUNT,
-};
-
 struct sim {
     uint64_t seed;
     enum sim_plant plant;
@@ -349,6 +325,7 @@ void server_close(struct sim_server *server);
 void server_datagram(struct sim_server *server, const struct addr *from, struct bytes datagram);
 err_t server_propose(struct sim_server *server, const struct command *command, cluster_done_fn done,
                      void *context);
+struct core_ports server_ports(struct sim_server *server); /* server_ports.c */
 uint64_t server_mono(const struct sim_server *server);
 void server_step_clock(struct sim_server *server);
 bool server_claims_primary(struct sim_server *server); /* as its core is told */
