@@ -40,8 +40,12 @@ fetch_kernel() { # SERIES
     (cd "$cache/$1" && apt-get download -qq "$package" 2>/dev/null && dpkg -x "$package"_*.deb root && rm -f ./*.deb && touch ready)
 }
 
+mkdir -p build
+exec 9> $build.lock
+flock 9 # two that build at once spoil each other's libraries
 cmake -S . -B $build -G Ninja -DCMAKE_BUILD_TYPE=Release -DQUORATE_TESTS=OFF > $build.log 2>&1 &&
     ninja -C $build -j2 ksd gm-agent ksctl >> $build.log 2>&1 || { tail -n 20 $build.log; fail "the build failed"; }
+exec 9>&-
 
 work=$(mktemp -d)
 gcc -std=gnu11 -O1 -Wall -Werror tests/vm/mroute.c -o "$build/bin/mroute" || fail "mroute does not compile"
