@@ -41,8 +41,8 @@ static bool has_heard(struct sim_server *s, int64_t off)
             continue;
         int64_t apart = off_of(other) - off;
         heard |= apart <= NEAR_MS && apart >= -NEAR_MS;
-        missed |= !net_is_cut(sim, (int)i, s->index) && !net_is_cut(sim, s->index, (int)i) &&
-                  other->paused_until_ms <= sim->now_ms && sim->now_ms - other->up_ms > KNOWN_AFTER_MS;
+        missed |= other != s && sim->now_ms - other->up_ms > KNOWN_AFTER_MS &&
+                  link_whole_ms(sim, (int)i, s->index) > KNOWN_AFTER_MS;
     }
     SIM_CHECK(sim, "pseudotime", heard || !missed, "server %d leads by a guess, and others know better",
               s->index);

@@ -113,15 +113,28 @@ static void link_break(struct sim *sim, int a, int b, uint64_t told_after_ms)
     link->next_dial_ms = sim->now_ms + told_after_ms + 50 + sim_below(sim, 300);
 }
 
+static bool is_cut(struct sim *sim, int a, int b)
+{
+    return net_is_cut(sim, a, b) || net_is_cut(sim, b, a) || sim->servers[a].paused_until_ms > sim->now_ms ||
+           sim->servers[b].paused_until_ms > sim->now_ms;
+}
+
+uint64_t link_whole_ms(struct sim *sim, int a, int b)
+{
+    const struct sim_link *link = link_of(sim, a, b);
+    return link->cut_since_ms != 0 || is_cut(sim, a, b) ? 0 : sim->now_ms - link->whole_since_ms;
+}
+
 static void look_at(struct sim *sim, int a, int b)
 {
     struct sim_link *link = link_of(sim, a, b);
-    bool cut = net_is_cut(sim, a, b) || net_is_cut(sim, b, a) ||
-               sim->servers[a].paused_until_ms > sim->now_ms || sim->servers[b].paused_until_ms > sim->now_ms;
-    if (!cut)
-        link->cut_since_ms = 0;
-    else if (link->cut_since_ms == 0)
+    bool cut = is_cut(sim, a, b);
+    if (cut && link->cut_since_ms == 0)
         link->cut_since_ms = sim->now_ms;
+    if (!cut && link->cut_since_ms != 0) {
+        link->cut_since_ms = 0;
+        link->whole_since_ms = sim->now_ms;
+    }
     if (link->up && cut && sim->now_ms - link->cut_since_ms >= SIM_LINK_SILENT_MS)
         link_break(sim, a, b, 1);
     if (link->up || cut || sim->now_ms < link->next_dial_ms || !may_connect(sim, a, b) ||

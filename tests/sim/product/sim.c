@@ -7,6 +7,8 @@
 
 #include "base/map.h"
 
+enum { PAUSE_LOOK_MS = 100 };
+
 void sim_violation(struct sim *sim, const char *invariant, const char *format, ...)
 {
     va_list args;
@@ -146,7 +148,10 @@ bool sim_step(struct sim *sim, uint64_t until_ms)
     /* A stopped process sleeps through it. */
     if (event.end >= 0 && event.end < SIM_SERVER_MAX &&
         sim->servers[event.end].paused_until_ms > sim->now_ms) {
-        event.at_ms = sim->servers[event.end].paused_until_ms;
+        /* In steps, for a pause may end early; all in the same ones, so that their order stays. */
+        event.at_ms = (sim->now_ms / PAUSE_LOOK_MS + 1) * PAUSE_LOOK_MS;
+        if (event.at_ms > sim->servers[event.end].paused_until_ms)
+            event.at_ms = sim->servers[event.end].paused_until_ms;
         push(sim, event);
         return true;
     }

@@ -190,7 +190,7 @@ struct sim_pipe { /* one direction */
 struct sim_link {
     bool up;
     uint32_t conn;
-    uint64_t cut_since_ms, next_dial_ms;
+    uint64_t cut_since_ms, whole_since_ms, next_dial_ms; /* cut: in a direction, or an end is paused */
     struct sim_pipe pipe[2]; /* 0: from the lower index */
 };
 
@@ -308,6 +308,7 @@ void shell_join_drop(struct sim_server *server);
 /* ---- link.c ---- */
 void link_init(struct sim *sim);
 void link_server_died(struct sim *sim, int server);
+uint64_t link_whole_ms(struct sim *sim, int a, int b); /* for how long nothing has been between them; 0: something is */
 void link_close(struct sim *sim);
 
 /* ---- net.c ---- */
