@@ -2,18 +2,17 @@
 # agent of site 1 killed and that of site 2 replaced in order, all without a lost packet. Sites 1 and 2 use the kernel's
 # IPsec, site 3 the user data path. What is on the WAN is kept, with the kernel's keys, for check_wire.sh.
 . /suite/lib.sh
-rollovers=20 pings=15000
+rollovers=20 pings=22500
 [ "$QUORATE_LONG" != 1 ] || { rollovers=100 pings=90000; }
 
 netlab_up 3 1
 netlab_psk > /dev/null
 ksd_conf "${TRANSFORM:-aes256-sha256}" 8 60
-sed -i 's/ activation_s = 3; deactivation_s = 3;/ activation_s = 1; deactivation_s = 2;/' "$NETLAB_DIR/ksd1.conf"
+delays 1 2
 for i in 1 2 3; do netlab_gm_conf $i 10.1.11.2; done
 use_xfrm 1
 use_xfrm 2
 netlab_start ksd1 ks1 ksd -c "$NETLAB_DIR/ksd1.conf"
-mkdir "$NETLAB_DIR/out"
 for i in 1 2 3; do start_gm $i; done
 for i in 1 2 3; do check "site $i is registered" netlab_wait 40 netlab_registered $i; done
 [ "$failed" = 0 ] || { suite_end; exit; }
@@ -23,18 +22,6 @@ wire_start
 ping_start roll12 1 2 $pings 0.002
 ping_start roll21 2 1 $pings 0.002
 ping_start mixed31 3 1 $((pings / 5)) 0.01
-began=$(log_count gm1 SA_TEK_UPDATED)
-sends_on() { netlab_in "$1" ip xfrm policy list dir out | grep -o 'spi 0x[0-9a-f]*' | head -n 1; }
-switched() { [ "$(sends_on gm1)" != "$before1" ] && [ "$(sends_on gm2)" != "$before2" ]; }
-# rolls N: the key server is asked for a key as soon as both kernels send on the one before.
-rolls() {
-    local i
-    for ((i = 0; i < $1; i++)); do
-        before1=$(sends_on gm1) before2=$(sends_on gm2)
-        netlab_in ks1 ksctl rekey G1 > /dev/null || return 1
-        netlab_wait 20 switched || return 1
-    done
-}
 check "five rollovers" rolls 5
 date -s "@$(($(date +%s) + 3600))" > /dev/null
 check "two more, the clock an hour later" rolls 2
@@ -60,6 +47,6 @@ check "no packet lost from 2 to 1" ping_lost_none roll21
 check "no packet lost from the user data path at 3 to 1" ping_lost_none mixed31
 for name in roll12 roll21 mixed31; do grep transmitted "$NETLAB_DIR/$name.log"; done
 check "nobody took its own changes for somebody else's" not grep -q 'somebody changed' "$NETLAB_DIR/gm1.log" "$NETLAB_DIR/gm2.log"
-wire_stop $((pings * 4)) $rollovers 0
+wire_stop $((pings * 4)) $rollovers 0 4
 check "nothing protected was seen in clear on the WAN" [ "$(clear_packets wire)" = 0 ]
 suite_end
