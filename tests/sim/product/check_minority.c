@@ -104,6 +104,16 @@ static bool may_differ(const struct sim_server *s, const struct sim_spi *spi)
     return s->alone_ms == 0 || (spi->moved_ms != 0 && spi->moved_ms <= s->alone_ms + SIM_STALE_PRIMARY_MS);
 }
 
+/* By a rekey that this server has applied, be it ahead of the key's time. */
+static bool is_in_use(const struct sim_server *s, uint32_t spi)
+{
+    const struct ks_group *group = ks_state_group_by_name(cluster_state(s->cluster), SIM_GROUP);
+    for (size_t i = 0; group != NULL && i < group->record.tek_count; i++)
+        if (group->record.teks[i].spi == spi)
+            return true;
+    return false;
+}
+
 void minority_offered(struct sim_server *s, const struct group_policy *policy)
 {
     struct sim *sim = s->sim;
@@ -119,7 +129,7 @@ void minority_offered(struct sim_server *s, const struct group_policy *policy)
         SIM_CHECK(sim, "schedule", told_ms <= end_ms && told_ms + 1000 > end_ms,
                   "server %d tells %u s of SPI %08x, whose end is in %lld ms", s->index, tek->lifetime_s,
                   tek->spi, (long long)(end_ms - now_ms));
-        SIM_CHECK(sim, "schedule", !minority || spi->start_ms <= now_ms,
+        SIM_CHECK(sim, "schedule", !minority || spi->start_ms <= now_ms || is_in_use(s, tek->spi),
                   "server %d tells SPI %08x %llu ms before its time", s->index, tek->spi,
                   (unsigned long long)(spi->start_ms - now_ms));
     }
