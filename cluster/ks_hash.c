@@ -45,7 +45,7 @@ static void add_members(struct chain *chain, const struct ks_group *group)
     if (chain->err != E_OK)
         return;
     for (size_t i = 0; members[i].value != NULL; i++) {
-        uint8_t buf[sizeof(struct member_record) + 64];
+        uint8_t buf[MEMBER_ROW_MAX];
         struct writer w = writer_over(buf, sizeof(buf));
         member_record_encode(&w, &((const struct ks_member *)members[i].value)->record);
         add(chain, writer_bytes(&w));

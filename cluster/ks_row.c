@@ -4,6 +4,8 @@ static void put(const struct ks_apply *a, enum store_table table, struct row_key
 {
     if (writer_end(w) == E_OK)
         store_put(a->txn, table, row_key_bytes(&key), writer_bytes(w));
+    else
+        store_fail(a->txn, E_LIMIT); /* never a state in memory that the rows do not have */
 }
 
 void ks_put_cluster(const struct ks_apply *a)
@@ -45,7 +47,7 @@ void ks_put_member(const struct ks_apply *a, const struct ks_member *member)
 {
     if (a->txn == NULL)
         return;
-    uint8_t buf[sizeof(struct member_record) + 64];
+    uint8_t buf[MEMBER_ROW_MAX];
     struct writer w = writer_over(buf, sizeof(buf));
     member_record_encode(&w, &member->record);
     put(a, TABLE_MEMBER, member_row_key(member->record.group_id, &member->record.identity), &w);

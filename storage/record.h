@@ -30,6 +30,7 @@ enum {
     CA_CERT_MAX = 2048,           /* octets of the authority's certificate */
     CA_KEY_MAX = 256,             /* octets of its key, before wrapping */
     RECORD_LEN_MAX = 32768,       /* octets of one encoded row */
+    MEMBER_ROW_MAX = 1024,        /* of a member's: the longest identity, the longest reason, 160 octets of numbers */
     REKEY_LOST_AFTER = 3,         /* unacknowledged rekeys in a row, then the member is removed */
 };
 

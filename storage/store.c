@@ -260,6 +260,12 @@ void store_clear(struct store_txn *txn)
     txn->err = rc == MDB_MAP_FULL ? store_grow(txn) : store_err(rc);
 }
 
+void store_fail(struct store_txn *txn, err_t err)
+{
+    if (txn->err == E_OK)
+        txn->err = err;
+}
+
 void store_put(struct store_txn *txn, enum store_table table, struct bytes key, struct bytes value)
 {
     change(txn, table, key, &value);

@@ -39,6 +39,7 @@ err_t store_begin_read(struct store *store, struct store_txn **out) MUST_USE; /*
 err_t store_commit(struct store_txn *txn) MUST_USE;
 void store_abort(struct store_txn *txn);
 
+void store_fail(struct store_txn *txn, err_t err); /* as if a call had: its row could not be made. Not E_FULL. */
 void store_put(struct store_txn *txn, enum store_table table, struct bytes key, struct bytes value);
 void store_delete(struct store_txn *txn, enum store_table table, struct bytes key); /* absent is fine */
 /* A view into the map, valid until the transaction ends (reads) or the next put. E_NOT_FOUND does not stick. */

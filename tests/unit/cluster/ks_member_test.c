@@ -249,6 +249,28 @@ static void a_quarantine_that_makes_no_sense_changes_nothing(void **state)
     assert_int_equal(member_of(ks, 1, 1)->quarantined_ms, 0);
 }
 
+/* Nothing that a member says of itself may be too long for its row: a server that cannot write one stops. */
+static void the_longest_identity_with_the_longest_reason_has_room(void **state)
+{
+    struct ks *ks = *state;
+    struct identity longest = {.type = ID_FQDN, .len = ID_DATA_MAX};
+    memset(longest.data, 'm', longest.len);
+    struct command c = {.type = CMD_MEMBER_REGISTERED,
+                        .u.member_registered = {.group_id = 1,
+                                                .identity = longest,
+                                                .endpoint = {addr_v4(10, 2, 2, 1), 848},
+                                                .offered_generation = group_of(ks, 1)->record.generation,
+                                                .offered_seq = group_of(ks, 1)->record.seq}};
+    assert_ok(apply(ks, &c));
+    c = (struct command){.type = CMD_MEMBER_QUARANTINED,
+                         .u.member_quarantined = {.group_id = 1, .identity = longest}};
+    memset(c.u.member_quarantined.reason, 'r', QUARANTINE_REASON_MAX - 1);
+    assert_ok(apply(ks, &c));
+    assert_int_equal(strlen(ks_group_member(group_of(ks, 1), &longest)->record.quarantine),
+                     QUARANTINE_REASON_MAX - 1);
+    compare_with_rows(ks);
+}
+
 static void a_removed_member_is_gone(void **state)
 {
     struct ks *ks = *state;
@@ -265,6 +287,8 @@ static void a_removed_member_is_gone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(the_longest_identity_with_the_longest_reason_has_room, ks_setup_group,
+                                        ks_teardown),
         cmocka_unit_test_setup_teardown(a_member_is_registered_with_what_it_was_offered, ks_setup_group,
                                         ks_teardown),
         cmocka_unit_test_setup_teardown(an_unknown_group_is_told, ks_setup_group, ks_teardown),

@@ -297,6 +297,23 @@ static void the_map_grows_while_a_transaction_is_under_way(void **state)
     store_close(store);
 }
 
+static void a_row_that_could_not_be_made_fails_the_transaction(void **state)
+{
+    struct disk_dir *d = *state;
+    struct store *store = open_store(d, false);
+    struct store_txn *txn;
+    put(store, "a", "1", 1);
+    assert_ok(store_begin_write(store, &txn));
+    store_put(txn, TABLE_GROUP, bytes_of_text("a"), bytes_of_text("2"));
+    store_fail(txn, E_LIMIT);
+    store_fail(txn, E_IO); /* the first one counts */
+    store_put(txn, TABLE_GROUP, bytes_of_text("b"), bytes_of_text("2"));
+    assert_err(store_commit(txn), E_LIMIT);
+    assert_value(store, "a", "1");
+    assert_value(store, "b", NULL);
+    store_close(store);
+}
+
 static void a_failed_allocation_fails_the_transaction_and_changes_nothing(void **state)
 {
     struct store *store = open_store(*state, false);
@@ -334,6 +351,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_snapshot_restores_every_row_and_nothing_else, setup, teardown),
         cmocka_unit_test_setup_teardown(a_damaged_snapshot_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(the_map_grows_while_a_transaction_is_under_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_row_that_could_not_be_made_fails_the_transaction, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failed_allocation_fails_the_transaction_and_changes_nothing, setup,
                                         teardown),
     };
