@@ -59,10 +59,10 @@ void minority_begin(struct sim *sim)
 
 /* ---- what it may not do ---- */
 
-/* It waits for a quorum as long as it takes: nothing is begun meanwhile. */
+/* It waits for a quorum as long as it takes: nothing is begun meanwhile. A leader begins in the step in which it is ready. */
 void minority_proposed(struct sim_server *s, const struct command *command)
 {
-    SIM_CHECK(s->sim, "minority", s->lost_ms == 0 || s->sim->now_ms - s->lost_ms <= SIM_CORE_LOOK_MS,
+    SIM_CHECK(s->sim, "minority", s->lost_ms == 0 || s->ready || s->sim->now_ms - s->lost_ms <= SIM_CORE_LOOK_MS,
               "server %d is in a minority for %llu ms and has a %s taken", s->index,
               (unsigned long long)(s->sim->now_ms - s->lost_ms), command_name(command->type));
 }
