@@ -417,6 +417,8 @@ static err_t open_devices(struct user_datapath *dp, const char **why)
         (err = packet_tap_open(TAP_TOO_BIG, ICMP_BUFFER, &dp->wan_icmp)) != E_OK ||
         (err = user_six_open(dp)) != E_OK)
         return err;
+    if ((err = user_six_settle(dp, guard_name, why)) != E_OK)
+        return err;
     *why = "the devices cannot be set up by netlink";
     if ((err = netlink_route_open(&dp->netlink)) != E_OK ||
         (err = netlink_link_info(dp->netlink, dp->config->wan, &wan)) != E_OK ||

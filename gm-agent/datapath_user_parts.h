@@ -89,6 +89,9 @@ err_t user_raw_socket(int family, const char *device, int protocol, int option, 
 err_t user_six_open_out(struct user_datapath *dp) MUST_USE;
 err_t user_six_open_in(struct user_datapath *dp) MUST_USE;
 err_t user_six_open(struct user_datapath *dp) MUST_USE;
+/* After the devices were made: ipv6 becomes false where IPv6 is off on this machine and cannot be switched on for the TUN, as in
+ * a container with a /proc/sys that is read only. E_PERMISSION, with why: it is on for others, whose packets would pass by. */
+err_t user_six_settle(struct user_datapath *dp, const char *guard, const char **why) MUST_USE;
 /* Does the group protect IPv6? */
 bool user_six_wanted(const struct datapath_state *state);
 /* E_UNSUPPORTED, with why (static text): the group does, and the kernel has none. Says once in the log when

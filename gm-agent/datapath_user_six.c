@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/event.h"
 #include "gm-agent/datapath_user_parts.h"
@@ -45,6 +46,33 @@ err_t user_six_open(struct user_datapath *dp)
     return err;
 }
 
+/* Does a device that packets of hosts pass have IPv6, or would one that comes later? */
+static bool passes_ipv6(const struct gm_datapath_config *config)
+{
+    bool passes = tun_ipv6_is_on(config->wan) || tun_ipv6_is_on("default");
+    for (size_t i = 0; i < config->lan_count; i++)
+        passes = passes || tun_ipv6_is_on(config->lan[i]);
+    return passes;
+}
+
+err_t user_six_settle(struct user_datapath *dp, const char *guard, const char **why)
+{
+    if (!dp->ipv6 || (tun_ipv6_is_on(dp->config->tun) && tun_ipv6_is_on(guard)))
+        return E_OK;
+    if (passes_ipv6(dp->config)) {
+        *why = "IPv6 is on for the LAN, the WAN or new devices, and cannot be switched on for the TUN (disable_ipv6)";
+        return E_PERMISSION;
+    }
+    event(DATAPATH_STATE, "user", "IPv6 is switched off on this machine and stays so: only IPv4 is protected");
+    dp->ipv6 = false;
+    int *fds[] = {&dp->wan_out6, &dp->wan_in6, &dp->wan_icmp6};
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+        close(*fds[i]);
+        *fds[i] = -1;
+    }
+    return E_OK;
+}
+
 bool user_six_wanted(const struct datapath_state *state)
 {
     bool six = false;
@@ -58,7 +86,7 @@ err_t user_six_check(struct user_datapath *dp, const struct datapath_state *stat
     if (!user_six_wanted(state))
         return E_OK;
     if (!dp->ipv6) {
-        *why = "the policy protects IPv6, and this kernel has none";
+        *why = "the policy protects IPv6, which this machine has not or has switched off";
         return E_UNSUPPORTED;
     }
     if (!dp->told_forwarding && !tun_forwarding(AF_INET6)) {

@@ -97,6 +97,13 @@ void tun_relax(const char *name)
     write_switch(path, "0");
 }
 
+bool tun_ipv6_is_on(const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/disable_ipv6", name);
+    return access(path, F_OK) == 0 && read_switch(path) == '0';
+}
+
 bool tun_forwarding(uint8_t family)
 {
     return read_switch(family == AF_INET6 ? "/proc/sys/net/ipv6/conf/all/forwarding"

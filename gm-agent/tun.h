@@ -22,6 +22,9 @@ void tun_offload(int fd, bool *tcp, bool *udp);
 /* Decrypted packets come in here with sources that are reached by the WAN: reverse-path filtering must be off
  * or, if the machine wants it everywhere, loose. IPv6 passes, without an address of the device's own. */
 void tun_relax(const char *name);
+/* Has that device IPv6 ("default": one that is made now)? tun_relax switches it on where it may; in a container /proc/sys
+ * often cannot be written. */
+bool tun_ipv6_is_on(const char *name);
 /* Does the kernel forward a family at all (AF_INET, AF_INET6)? Without that no packet of a host gets here. */
 bool tun_forwarding(uint8_t family);
 

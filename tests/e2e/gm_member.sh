@@ -92,6 +92,22 @@ check "they are there" [ "$(grep -h '^Name:.gm-packets' /proc/"$(pid_of gm1)"/ta
 check "none has more capabilities" [ "$(grep -h '^CapPrm:' /proc/"$(pid_of gm1)"/task/*/status | sort -u)" = "$(printf 'CapPrm:\t0000000000003000')" ]
 check "counters are of all of them" [ "$(ask show crypto ipsec sa json | jq .counters.decaps.count)" -ge 20 ]
 
+# As in a container: IPv6 is off, and /proc/sys can only be read.
+read_only() {
+    netlab_start gm1 gm1 sh -c 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$@"' sh \
+        "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm1.conf"
+}
+netlab_stop gm1
+netlab_in gm1 sysctl -qw net.ipv6.conf.lan0.disable_ipv6=0
+read_only
+check "IPv6 on the LAN that the TUN cannot have: it does not start" netlab_wait 10 has_line gm1 'IPv6 is on for the LAN.*cannot be switched on for the TUN'
+netlab_stop gm1
+netlab_in gm1 sysctl -qw net.ipv6.conf.lan0.disable_ipv6=1
+read_only
+check "IPv6 off everywhere: it registers" netlab_wait 20 netlab_registered 1
+check "and says that only IPv4 is protected" has_line gm1 'only IPv4 is protected'
+check "hosts answer each other by IPv4" netlab_in h1 ping -q -c 5 -i 0.05 -W 3 192.168.14.10
+
 # The end.
 netlab_stop gm1
 check "it says how it ended" has_line gm1 'STOPPED: gm-agent stopped'
