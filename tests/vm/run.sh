@@ -14,7 +14,8 @@ if [ $# = 0 ]; then
     suites=(branch.sh traps.sh policies.sh paths.sh gcm.sh branch.sh@6.12)
     [ "${QUORATE_LONG:-0}" != 1 ] || suites+=(rollover.sh rollover.sh@6.12 gcm.sh@6.12 uplinks.sh traps.sh@6.12)
 fi
-limit_s=${QUORATE_VM_LIMIT_S:-600} # of wall time; a quiet machine needs about 60 for each
+# Of wall time; a quiet machine needs about 60 for each suite, and for a long form up to 450.
+limit_s=${QUORATE_VM_LIMIT_S:-$([ "${QUORATE_LONG:-0}" = 1 ] && echo 1500 || echo 600)}
 build=build/vm
 cache=build/vm-kernel
 out_mb=192 # of the disk; sparse
