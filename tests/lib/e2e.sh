@@ -29,11 +29,15 @@ e2e_end() {
 
 # e2e_start TEK_LIFE KEK_LIFE [TRANSFORM]: one key server, two members, both registered. Ends the script if that fails.
 e2e_start() {
+    local n
     netlab_up 2 1
     netlab_psk > /dev/null
     netlab_ksd_conf 1 "${3:-aes256-sha256}" "$1" "$2"
     netlab_gm_conf 1 10.1.11.2
     netlab_gm_conf 2 10.1.11.2
+    # A registration tells whole seconds: of 6 that began just now, 5. A third of them before their end, and the jitter, is
+    # just when the rekey of the third second comes. A second before their end is not.
+    for n in 1 2; do echo 'reregister_before_s = 1;' >> "$NETLAB_DIR/gm$n.conf"; done
     e2e_start_ksd
     check "the key server is ready" e2e_ready
     netlab_start gm1 gm1 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm1.conf"
@@ -45,5 +49,10 @@ e2e_start() {
 e2e_start_ksd() { netlab_start ksd1 ks1 "$NETLAB_BIN/ksd" -c "$NETLAB_DIR/ksd1.conf"; }
 e2e_ready() { netlab_wait 30 netlab_api 1 /readyz; }
 e2e_log_count() { grep -Ec "$2" "$NETLAB_DIR/$1.log"; }
+# e2e_registered_once GM: one registration in its log; if not, says what the member saw.
+e2e_registered_once() {
+    [ "$(e2e_log_count "$1" GM_REGS_COMPL)" = 1 ] ||
+        { grep -E 'REG|REKEY|UPDATED' "$NETLAB_DIR/$1.log" | sed "s/^/NOT OK - $1: /"; return 1; }
+}
 # e2e_log_at_least LOG PATTERN N
 e2e_log_at_least() { [ "$(e2e_log_count "$1" "$2")" -ge "$3" ]; }
