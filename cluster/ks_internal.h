@@ -17,7 +17,8 @@ struct ks_apply {
 void ks_put_cluster(const struct ks_apply *a);
 void ks_put_signing(const struct ks_apply *a); /* and the one before, if it is kept */
 void ks_put_group(const struct ks_apply *a, const struct ks_group *group);
-void ks_put_member(const struct ks_apply *a, const struct ks_member *member);
+/* key is its member_row_key: who changes a member has just looked it up by that. */
+void ks_put_member(const struct ks_apply *a, const struct row_key *key, const struct ks_member *member);
 void ks_put_rekey(const struct ks_apply *a, const struct rekey_record *rekey);
 void ks_put_push(const struct ks_apply *a, const struct ks_group *group);
 void ks_put_psk(const struct ks_apply *a, const struct ks_psk *psk);

@@ -115,7 +115,7 @@ err_t ks_apply_member_registered(struct ks_apply *a, const struct cmd_member_reg
     r->sid_count = sids;
     r->first_sid = first_sid;
     result->member = member;
-    ks_put_member(a, member);
+    ks_put_member(a, &key, member);
     if (sids != 0)
         ks_put_group(a, group);
     return E_OK;
@@ -161,7 +161,7 @@ err_t ks_apply_member_quarantined(struct ks_apply *a, const struct cmd_member_qu
     if (err != E_OK)
         return err;
     a->result->member = member;
-    ks_put_member(a, member);
+    ks_put_member(a, &key, member);
     return E_OK;
 }
 
@@ -233,6 +233,6 @@ err_t ks_apply_member_served(struct ks_apply *a, const struct cmd_member_served 
     r->seq_base = group->record.seq - (group->pushing ? 1 : 0);
     r->missed_in_row = 0;
     result->member = member;
-    ks_put_member(a, member);
+    ks_put_member(a, &key, member);
     return E_OK;
 }

@@ -174,7 +174,7 @@ static void count_members(struct ks_apply *a, struct ks_group *group, struct tal
         bool is_silent =
             silent_count > 0 && bsearch(&key, silent, silent_count, sizeof(*silent), compare_keys) != NULL;
         if (!count_member(tally, member, is_silent)) {
-            ks_put_member(a, member);
+            ks_put_member(a, &key, member);
             continue;
         }
         map_remove(&group->members, row_key_bytes(&key));

@@ -170,8 +170,10 @@ void ks_restore_rows(struct ks_state *state, struct store_txn *txn)
         ks_put_signing(&a);
     for (size_t i = 0; i < state->group_count; i++) {
         ks_put_group(&a, state->groups[i]);
-        for (size_t at = 0; (member = map_next(&state->groups[i]->members, &at)) != NULL;)
-            ks_put_member(&a, member);
+        for (size_t at = 0; (member = map_next(&state->groups[i]->members, &at)) != NULL;) {
+            struct row_key key = member_row_key(member->record.group_id, &member->record.identity);
+            ks_put_member(&a, &key, member);
+        }
     }
     for (size_t at = 0; (psk = map_next(&state->psks, &at)) != NULL;)
         ks_put_psk(&a, psk);

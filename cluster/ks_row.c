@@ -43,14 +43,14 @@ void ks_put_group(const struct ks_apply *a, const struct ks_group *group)
     put(a, TABLE_GROUP, group_row_key(group->record.id), &w);
 }
 
-void ks_put_member(const struct ks_apply *a, const struct ks_member *member)
+void ks_put_member(const struct ks_apply *a, const struct row_key *key, const struct ks_member *member)
 {
     if (a->txn == NULL)
         return;
     uint8_t buf[MEMBER_ROW_MAX];
     struct writer w = writer_over(buf, sizeof(buf));
     member_record_encode(&w, &member->record);
-    put(a, TABLE_MEMBER, member_row_key(member->record.group_id, &member->record.identity), &w);
+    put(a, TABLE_MEMBER, *key, &w);
 }
 
 void ks_put_rekey(const struct ks_apply *a, const struct rekey_record *rekey)
