@@ -36,15 +36,6 @@ void join_token_close(struct join_token *token)
     secret_close(&token->secret);
 }
 
-static void put_hex(struct writer *w, struct bytes raw)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < raw.len; i++) {
-        write_u8(w, (uint8_t)digits[raw.data[i] >> 4]);
-        write_u8(w, (uint8_t)digits[raw.data[i] & 15]);
-    }
-}
-
 static void get_hex(struct reader *r, uint8_t *out, size_t len)
 {
     struct bytes digits = read_bytes(r, 2 * len);
@@ -53,14 +44,12 @@ static void get_hex(struct reader *r, uint8_t *out, size_t len)
 
 void join_token_format(const struct join_token *token, char out[JOIN_TOKEN_TEXT_MAX])
 {
-    struct writer w = writer_over((uint8_t *)out, JOIN_TOKEN_TEXT_MAX);
-    write_bytes(&w, bytes_of_text(token_prefix));
-    put_hex(&w, BYTES_OF(token->cluster_id));
-    write_u8(&w, '.');
-    put_hex(&w, secret_view(&token->secret));
-    write_u8(&w, '.');
-    put_hex(&w, BYTES_OF(token->ca_fingerprint));
-    write_u8(&w, '\0');
+    memcpy(out, token_prefix, PREFIX_LEN);
+    char *end = hex_put(out + PREFIX_LEN, token->cluster_id, CLUSTER_ID_LEN);
+    *end++ = '.';
+    end = hex_put(end, token->secret.data, JOIN_SECRET_LEN);
+    *end++ = '.';
+    hex_text(end, token->ca_fingerprint, CERT_FINGERPRINT_LEN);
 }
 
 err_t join_token_parse(struct join_token *out, struct bytes text)
