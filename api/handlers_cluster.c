@@ -13,13 +13,14 @@ static const char *role_word(enum node_role role)
 static json_t *node_json(const struct api_node *n)
 {
     bool heard = n->heard_ms != UINT64_MAX;
-    return json_pack("{s:o, s:s, s:i, s:o, s:o, s:b, s:b, s:b, s:b, s:o, s:I}", "node_id",
+    return json_pack("{s:o, s:s, s:i, s:o, s:o, s:b, s:b, s:b, s:b, s:o, s:I, s:o}", "node_id",
                      view_hex(n->node.id, NODE_ID_LEN, ""), "role", role_word(n->node.role), "priority",
                      (int)n->node.priority, "address", view_addr(&n->node.address), "cluster_endpoint",
                      view_endpoint(&n->node.cluster), "self", n->self, "primary", n->primary, "leader",
                      n->leader, "connected", n->connected, "heard_ms",
                      heard ? json_integer((json_int_t)n->heard_ms) : json_null(), "applied_index",
-                     (json_int_t)n->applied_index);
+                     (json_int_t)n->applied_index, "level",
+                     n->level != 0 ? json_integer((json_int_t)n->level) : json_null());
 }
 
 /* A hash that was taken at no index yet is none. */
@@ -35,12 +36,13 @@ static json_t *cluster_json(const struct api_cluster *c, json_t *nodes)
     json_t *marked = json_pack("{s:o, s:I, s:b, s:I}", "hash", hash_json(c->mark_hash, c->mark_index),
                                "index", (json_int_t)c->mark_index, "diverged", (int)c->diverged,
                                "differences", (json_int_t)c->divergences);
-    return json_pack("{s:o, s:I, s:I, s:I, s:o, s:I, s:o, s:b, s:I, s:o, s:o}", "cluster_id",
+    return json_pack("{s:o, s:I, s:I, s:I, s:o, s:I, s:o, s:b, s:I, s:I, s:o, s:o}", "cluster_id",
                      view_hex(c->cluster_id, CLUSTER_ID_LEN, ""), "coop_epoch", (json_int_t)c->coop_epoch,
                      "term", (json_int_t)c->term, "voters", (json_int_t)c->voters, "state_hash",
                      hash_json(c->state_hash, c->hash_index), "hash_index", (json_int_t)c->hash_index, "mark",
                      marked, "disk_slow", (int)c->disk_slow, "join_refused", (json_int_t)c->join_refused,
-                     "minority", view_minority(c->minority_ms), "nodes", nodes);
+                     "level", (json_int_t)c->level, "minority", view_minority(c->minority_ms), "nodes",
+                     nodes);
 }
 
 /* The cluster now, and what 'one' says of each of its nodes. NULL: it was refused. */

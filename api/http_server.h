@@ -43,6 +43,7 @@ struct api_node {
     bool self, primary, leader, connected;
     uint64_t heard_ms; /* since it was heard last; UINT64_MAX: never */
     uint64_t applied_index;
+    uint32_t level; /* of its build; 0: not told yet */
 };
 struct api_cluster {
     uint8_t cluster_id[CLUSTER_ID_LEN];
@@ -57,6 +58,7 @@ struct api_cluster {
     uint64_t divergences;
     bool disk_slow;
     uint64_t join_refused;
+    uint32_t level; /* of the cluster */
     uint64_t minority_ms; /* as in api_health */
     size_t node_count;
     struct api_node nodes[KS_NODE_MAX];

@@ -108,6 +108,7 @@ err_t cluster_open(struct cluster **out, const struct cluster_options *options)
         return E_NO_MEMORY;
     c->options = *options;
     c->disk = options->disk != NULL ? options->disk : &disk_real;
+    c->build = options->build != NULL ? options->build : &level_own;
     c->role = "follower";
     c->armed_ms = UINT64_MAX;
     wal_batch_init(&c->log_job.batch);
@@ -140,6 +141,8 @@ static void note_role(struct cluster *c)
     if (raft_node_is_leader(c->node)) {
         c->ready_index = raft_node_last(c->node);
         c->leader_since_ms = cluster_mono_ms(c);
+        for (size_t i = 0; i < c->peer_count; i++)
+            c->peers[i].level = 0; /* it may have been another build then */
         return;
     }
     cluster_set_ready(c, false, "no longer the leader");

@@ -39,6 +39,7 @@ struct cluster_options {
     uint64_t snapshot_entries; /* 0: SNAPSHOT_ENTRIES */
     uint64_t wal_segment_len;  /* octets, 0: default */
     const struct disk *disk;   /* NULL: the real one; tests let it fail */
+    const struct level_build *build; /* NULL: level_own */
     /* Family 0: a cluster of one without a port. Else peers connect here (TCP); join requests go to the next port. */
     struct endpoint listen;
     struct addr advertise; /* where peers and members reach this server; family 0: listen's address */
@@ -118,12 +119,14 @@ struct cluster_status {
     bool diverged;        /* the others agree on another state */
     uint64_t divergences; /* differences seen, since the start */
     bool disk_slow;
+    uint32_t level; /* of the cluster */
 };
 struct cluster_peer_status {
     struct node_record node;
     bool self, primary, leader, connected;
     uint64_t heard_ms; /* since its last sign of life; UINT64_MAX: none yet */
     uint64_t applied_index;
+    uint32_t level; /* of its build; 0: not told since it is connected */
 };
 /* The servers of the cluster as this one sees them. Returns how many. */
 size_t cluster_peers(const struct cluster *cluster, struct cluster_peer_status out[KS_NODE_MAX]);

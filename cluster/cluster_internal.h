@@ -89,6 +89,7 @@ struct peer {
     bool leads; /* it says */
     struct state_mark mark;
     uint64_t mark_told; /* index of the mark whose difference was told */
+    uint32_t level;     /* of its build, told since it is connected and since we lead; 0: unknown */
 };
 
 /* A hand-over of leadership that an operator waits for. */
@@ -115,6 +116,7 @@ struct cluster_join;
 struct cluster {
     struct cluster_options options;
     const struct disk *disk;
+    const struct level_build *build;
     char data_dir[DISK_PATH_MAX];
     char wal_dir[DISK_PATH_MAX];
     char store_dir[DISK_PATH_MAX];
@@ -286,6 +288,10 @@ void cluster_mark_open(struct cluster *c); /* was it the odd one in its last lif
 void cluster_mark_applied(struct cluster *c);
 void cluster_mark_compare(struct cluster *c);
 void cluster_mark_tick(struct cluster *c, uint64_t now_ms);
+
+/* ---- levels: cluster_level.c ---- */
+/* A sign of life: the level of that server's build, and of the cluster as far as it has applied. */
+void cluster_level_hear(struct cluster *c, struct peer *peer, uint32_t level, uint32_t cluster_level);
 
 /* ---- forwards ---- */
 err_t cluster_forward(struct cluster *c, const struct command *command, cluster_done_fn done,

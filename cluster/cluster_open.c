@@ -177,6 +177,7 @@ err_t cluster_load_state(struct cluster *c)
         return err;
     ks_state_close(&c->state);
     ks_state_init(&c->state, seed);
+    c->state.build = c->build;
     err = store_begin_read(c->store, &txn);
     if (err != E_OK)
         return err;

@@ -7,8 +7,8 @@
 #include "cluster/node_key.h"
 
 enum {
-    HEALTH_VERSION = 2, /* 1: without the time */
-    HEALTH_LEN = 2 + 8 + 8 + 8 + 32 + 8,
+    HEALTH_VERSION = 3, /* 1: without the time; 2: without the levels */
+    HEALTH_LEN = 2 + 8 + 8 + 8 + 32 + 8 + 4 + 4,
     HEALTH_WELL = 1,
     HEALTH_LEADS = 2,
     HEALTH_TIME_SET = 4, /* trust in its clock */
@@ -213,6 +213,8 @@ static void send_health(struct cluster *c)
     write_u64(&w, c->mark.index);
     write_bytes(&w, BYTES_OF(c->mark.hash));
     write_u64(&w, cluster_now_ms(c));
+    write_u32(&w, c->build->level);
+    write_u32(&w, c->state.level);
     for (size_t i = 0; i < c->peer_count; i++) {
         if (c->peers[i].up &&
             raft_transport_send(c->transport, c->peers[i].id, MSG_HEALTH, writer_bytes(&w)) != E_OK)
@@ -243,14 +245,18 @@ static void on_health(struct cluster *c, struct peer *peer, struct bytes body)
     uint64_t applied = read_u64(&r), commit = read_u64(&r);
     struct state_mark mark = {.index = read_u64(&r)};
     read_into(&r, mark.hash, sizeof(mark.hash));
-    uint64_t time_ms = version >= HEALTH_VERSION ? read_u64(&r) : 0;
-    if (reader_end(&r) != E_OK || version < 1 || version > HEALTH_VERSION)
+    uint64_t time_ms = version >= 2 ? read_u64(&r) : 0;
+    uint32_t level = version >= 3 ? read_u32(&r) : 1, cluster_level = version >= 3 ? read_u32(&r) : 1;
+    if (version > HEALTH_VERSION)
+        (void)read_rest(&r); /* a newer build tells more */
+    if (reader_end(&r) != E_OK || version < 1)
         return;
     peer->heard_ms = cluster_mono_ms(c);
     peer->applied = applied;
     peer->commit = commit;
     peer->leads = (flags & HEALTH_LEADS) != 0;
-    if (version == HEALTH_VERSION)
+    cluster_level_hear(c, peer, level, cluster_level);
+    if (version >= 2)
         hear_time(c, peer, flags, time_ms);
     if ((flags & HEALTH_WELL) != 0)
         peer->healthy_ms = peer->heard_ms;
@@ -377,10 +383,11 @@ static void on_up(void *context, const uint8_t id[NODE_ID_LEN])
 {
     struct cluster *c = context;
     struct peer *peer = cluster_peer(c, id);
-    if (peer != NULL)
+    if (peer != NULL) {
         peer->up = true;
-    if (peer != NULL)
         peer->gone_ms = 0;
+        peer->level = 0;
+    }
     c->health_ms = c->key_ask_ms = 0;
 }
 

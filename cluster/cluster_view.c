@@ -103,6 +103,7 @@ void cluster_status(const struct cluster *c, struct cluster_status *out)
         .diverged = c->diverged,
         .divergences = c->divergences,
         .disk_slow = c->disk_slow,
+        .level = c->state.level,
     };
 }
 
@@ -122,6 +123,7 @@ size_t cluster_peers(const struct cluster *c, struct cluster_peer_status out[KS_
         if (out[i].self) {
             out[i].connected = true;
             out[i].heard_ms = 0;
+            out[i].level = c->build->level;
         }
         for (size_t j = 0; j < c->peer_count; j++) {
             const struct peer *peer = &c->peers[j];
@@ -129,6 +131,7 @@ size_t cluster_peers(const struct cluster *c, struct cluster_peer_status out[KS_
                 continue;
             out[i].connected = peer->up;
             out[i].applied_index = peer->applied;
+            out[i].level = peer->level;
             if (peer->heard_ms != 0)
                 out[i].heard_ms = now_ms - peer->heard_ms;
         }

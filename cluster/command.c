@@ -7,7 +7,7 @@
 const char *command_name(enum command_type type)
 {
     switch (type) {
-#define COMMAND(name, number, text)                                                                          \
+#define COMMAND(name, number, level, text)                                                                   \
     case CMD_##name:                                                                                         \
         return #name;
 #include "cluster/command.def"

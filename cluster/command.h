@@ -14,7 +14,7 @@ enum {
 };
 
 enum command_type {
-#define COMMAND(name, number, text) CMD_##name = number,
+#define COMMAND(name, number, level, text) CMD_##name = number,
 #include "cluster/command.def"
 #undef COMMAND
 };

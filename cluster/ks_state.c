@@ -7,7 +7,8 @@
 
 void ks_state_init(struct ks_state *state, const uint64_t map_seed[2])
 {
-    *state = (struct ks_state){.cluster.next_group_id = 1, .map_seed = {map_seed[0], map_seed[1]}};
+    *state = (struct ks_state){
+        .cluster.next_group_id = 1, .level = 1, .build = &level_own, .map_seed = {map_seed[0], map_seed[1]}};
     map_init(&state->psks, PSK_MAX, map_seed);
 }
 

@@ -5,7 +5,7 @@
 #define CLUSTER_KS_STATE_H
 
 #include "base/map.h"
-#include "cluster/command.h"
+#include "cluster/level.h"
 #include "storage/store.h"
 
 struct ks_group {
@@ -34,6 +34,8 @@ enum { JOIN_TOKEN_MAX = 32 };
 struct ks_state {
     struct cluster_record cluster;
     bool initialised; /* CLUSTER_INIT was applied */
+    uint32_t level;   /* of the cluster: 1 or more, and never less than it was */
+    const struct level_build *build; /* what this server knows; the owner may set another after ks_state_init */
     struct signing_record signing;
     /* The one before, while members of some KEK verify with it: the push that brings them the new key is signed by the old one,
      * whoever is the primary by then. version 0: every KEK has moved on. */

@@ -264,8 +264,8 @@ void server_peers_update(struct server *server)
     next.node_count = cluster_peers(server->cluster, peers);
     for (size_t i = 0; i < next.node_count; i++)
         next.nodes[i] =
-            (struct api_node){peers[i].node,      peers[i].self,     peers[i].primary,      peers[i].leader,
-                              peers[i].connected, peers[i].heard_ms, peers[i].applied_index};
+            (struct api_node){peers[i].node,      peers[i].self,     peers[i].primary,       peers[i].leader,
+                              peers[i].connected, peers[i].heard_ms, peers[i].applied_index, peers[i].level};
     memcpy(next.cluster_id, state->cluster.cluster_id, CLUSTER_ID_LEN);
     next.coop_epoch = state->cluster.coop_epoch;
     next.term = status.term;
@@ -276,6 +276,7 @@ void server_peers_update(struct server *server)
     next.divergences = status.divergences;
     next.disk_slow = status.disk_slow;
     next.join_refused = status.join_refused;
+    next.level = status.level;
     next.minority_ms = minority_ms(server);
     bool looked_at = atomic_load(&server->peers_read_ms) + HASH_LOOK_MS > clock_mono_ms(&clock_system);
     if (looked_at && next.hash_index != status.applied_index && ks_state_hash(state, next.state_hash) == E_OK)

@@ -10,14 +10,25 @@ static const char *coop_role(const json_t *n)
     return true_at(n, "primary") ? "Primary" : "Secondary";
 }
 
+enum { LEVEL_TEXT_MAX = 24 };
+
+/* Of its build; a server that is not heard has told none. */
+static const char *level_text(const json_t *n, char out[LEVEL_TEXT_MAX])
+{
+    snprintf(out, LEVEL_TEXT_MAX, "%lld", (long long)number_at(n, "level"));
+    return is_there(n, "level") ? out : "-";
+}
+
 void render_cluster(FILE *out, const json_t *cluster)
 {
     size_t i;
     json_t *n;
+    char level[LEVEL_TEXT_MAX];
     fprintf(out, "Cluster    : %s\n", text_at(cluster, "cluster_id"));
     fprintf(out, "Epoch      : %lld\n", (long long)number_at(cluster, "coop_epoch"));
     fprintf(out, "Raft term  : %lld\n", (long long)number_at(cluster, "term"));
     fprintf(out, "Voters     : %lld\n", (long long)number_at(cluster, "voters"));
+    fprintf(out, "Level      : %lld\n", (long long)number_at(cluster, "level"));
     if (is_there(cluster, "minority"))
         fprintf(out, "Minority   : no quorum, serving committed keys until %s\n",
                 text_at(cluster, "minority.until"));
@@ -35,17 +46,17 @@ void render_cluster(FILE *out, const json_t *cluster)
     else
         fprintf(out, "State hash : %s at index %lld\n\n", text_at(cluster, "state_hash"),
                 (long long)number_at(cluster, "hash_index"));
-    fprintf(out, "%-34s %-18s %-8s %4s %-10s %-7s %-6s %10s\n", "Node", "Address", "Role", "Prio", "COOP",
-            "Leader", "Link", "Applied");
+    fprintf(out, "%-34s %-18s %-8s %4s %-10s %-7s %-6s %10s %5s\n", "Node", "Address", "Role", "Prio", "COOP",
+            "Leader", "Link", "Applied", "Level");
     json_array_foreach(value_at(cluster, "nodes"), i, n)
     {
-        fprintf(out, "%-34s %-18s %-8s %4lld %-10s %-7s %-6s %10lld\n", text_at(n, "node_id"),
+        fprintf(out, "%-34s %-18s %-8s %4lld %-10s %-7s %-6s %10lld %5s\n", text_at(n, "node_id"),
                 text_at(n, "address"), text_at(n, "role"), (long long)number_at(n, "priority"), coop_role(n),
                 true_at(n, "leader") ? "yes" : "no",
                 true_at(n, "self")        ? "self"
                 : true_at(n, "connected") ? "up"
                                           : "down",
-                (long long)number_at(n, "applied_index"));
+                (long long)number_at(n, "applied_index"), level_text(n, level));
     }
 }
 

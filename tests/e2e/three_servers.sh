@@ -79,6 +79,10 @@ netlab_start ksd3 ks3 "$NETLAB_BIN/ksd" -c "$NETLAB_DIR/ksd3.conf" --join "$(net
 check "a new one takes its place" netlab_wait 20 netlab_api 3 /readyz
 check "three voters again" netlab_wait 10 netlab_voters 1 3
 check "with one truth" netlab_wait 10 netlab_same 1 2 3
+levels() { netlab_api "$1" /v1/cluster | jq -e '.level == 1 and (.nodes | length == 3) and all(.nodes[]; .level == 1)'; }
+for ks in 1 2 3; do
+    check "server $ks shows the cluster and all builds at level 1" netlab_wait 5 levels "$ks"
+done
 netlab_ksctl 1 cluster status
 netlab_ksctl 2 show crypto gdoi ks coop
 e2e_end

@@ -236,6 +236,7 @@ static void tell_cluster(void *context, struct api_cluster *out)
 {
     (void)context;
     *out = (struct api_cluster){.coop_epoch = 3, .term = 5, .voters = 2, .mark_index = 40, .node_count = 2};
+    out->level = 2;
     out->minority_ms = 1700000000000;
     memset(out->mark_hash, 0xab, sizeof(out->mark_hash));
     for (uint8_t i = 0; i < 2; i++) {
@@ -247,7 +248,8 @@ static void tell_cluster(void *context, struct api_cluster *out)
                                           .leader = i == 1,
                                           .connected = true,
                                           .heard_ms = 70,
-                                          .applied_index = 41};
+                                          .applied_index = 41,
+                                          .level = i == 0 ? 3 : 0};
         memset(out->nodes[i].node.id, 0xc0 + i, NODE_ID_LEN);
         if (i == 0)
             out->nodes[i].node.cert =
@@ -277,6 +279,9 @@ static void the_cluster_is_told(void **state)
     assert_at_text(&a, "nodes.0.role", "voter");
     assert_at_text(&a, "nodes.1.role", "witness");
     assert_at_number(&a, "nodes.1.priority", 99);
+    assert_at_number(&a, "level", 2);
+    assert_at_number(&a, "nodes.0.level", 3);
+    assert_at_null(&a, "nodes.1.level"); /* not heard */
     answer_close(&a);
 }
 

@@ -61,7 +61,7 @@ static inline struct node_record draw_node(struct draw *d)
 static inline void draw_command(struct draw *d, struct command *c)
 {
     static const enum command_type types[] = {
-#define COMMAND(name, number, text) CMD_##name,
+#define COMMAND(name, number, level, text) CMD_##name,
 #include "cluster/command.def"
 #undef COMMAND
     };

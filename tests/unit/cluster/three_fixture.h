@@ -30,6 +30,7 @@ struct ks {
     uint16_t port;
     bool ready, stopped, open, unwell;
     const struct disk *disk;
+    const struct level_build *build; /* NULL: this one */
     err_t fatal;
     char token[JOIN_TOKEN_TEXT_MAX];
     const struct ks_above *above; /* NULL: nothing */
@@ -167,6 +168,7 @@ static inline err_t ks_open(struct ks *ks, const struct ks *by, const char *toke
             .on_fatal = ks_fatal,
             .is_healthy = ks_healthy,
             .disk = ks->disk,
+            .build = ks->build,
             .election_ms = ks->all->election_ms != 0 ? ks->all->election_ms : ELECTION_CALM_MS,
             .dead_ms = ks->all->dead_ms != 0 ? ks->all->dead_ms : DEAD_CALM_MS,
             .mark_ms = ks->all->mark_ms,
