@@ -42,8 +42,7 @@ static void inner_packets_that_do_not_belong_there_are_refused(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         size_t len = seal_raw(&g.teks[0], outer, cases[i].inner, cases[i].next_header, esp);
-        assert_int_equal(esp_path_decapsulate(&b->path, (struct bytes){esp, len}, out, CAP, &out_len, &note),
-                         cases[i].verdict);
+        assert_int_equal(side_in(b, (struct bytes){esp, len}, out, &out_len, &note), cases[i].verdict);
         if (cases[i].verdict == ESP_DROP)
             assert_int_equal(note.why, cases[i].why);
         assert_int_equal(out_len, 0);
@@ -61,8 +60,7 @@ static void padding_behind_the_inner_packet_is_cut_off(void **state)
     struct esp_note note;
     good_packet(inner, 100);
     size_t len = seal_raw(&g.teks[0], inner, (struct bytes){inner, 300}, 4, esp); /* RFC 4303 2.7 */
-    assert_int_equal(esp_path_decapsulate(&b->path, (struct bytes){esp, len}, out, CAP, &out_len, &note),
-                     ESP_TO_LAN);
+    assert_int_equal(side_in(b, (struct bytes){esp, len}, out, &out_len, &note), ESP_TO_LAN);
     assert_int_equal(out_len, 100);
     side_close(b);
 }
@@ -88,11 +86,10 @@ static void congestion_on_the_way_is_told_to_the_hosts(void **state)
         clear[10] = clear[11] = 0;
         struct writer w = {clear, 20, 20, E_OK};
         writer_patch_u16(&w, 10, ip_checksum((struct bytes){clear, 20}));
-        assert_int_equal(esp_path_encapsulate(&a->path, sent, esp, CAP, &len, &note), ESP_TO_WAN);
+        assert_int_equal(side_out(a, sent, esp, &len, &note), ESP_TO_WAN);
         assert_int_equal(esp[1], cases[i].inner);
         esp[1] = cases[i].outer;
-        assert_int_equal(esp_path_decapsulate(&b->path, (struct bytes){esp, len}, out, CAP, &out_len, &note),
-                         cases[i].verdict);
+        assert_int_equal(side_in(b, (struct bytes){esp, len}, out, &out_len, &note), cases[i].verdict);
         if (cases[i].verdict != ESP_TO_LAN)
             continue;
         assert_int_equal(out[1], cases[i].want);
@@ -113,25 +110,20 @@ static void ports_divide_protected_from_clear(void **state)
     uint8_t clear[CAP], esp[CAP];
     size_t len = 0;
     struct esp_note note;
-    assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
-                     ESP_TO_WAN);
+    assert_int_equal(side_out(a, good_packet(clear, 100), esp, &len, &note), ESP_TO_WAN);
     packet(clear, "192.168.13.10", "192.168.14.10", 17, 5000, 6001, 100);
-    assert_int_equal(esp_path_encapsulate(&a->path, (struct bytes){clear, 100}, esp, CAP, &len, &note),
-                     ESP_PASS);
+    assert_int_equal(side_out(a, (struct bytes){clear, 100}, esp, &len, &note), ESP_PASS);
     packet(clear, "192.168.13.10", "192.168.14.10", 6, 5000, 6000, 100);
-    assert_int_equal(esp_path_encapsulate(&a->path, (struct bytes){clear, 100}, esp, CAP, &len, &note),
-                     ESP_PASS);
+    assert_int_equal(side_out(a, (struct bytes){clear, 100}, esp, &len, &note), ESP_PASS);
     /* a later fragment has no ports: rather protected than in clear */
     good_packet(clear, 100);
     clear[6] = 0x20;
     clear[7] = 0x10;
-    assert_int_equal(esp_path_encapsulate(&a->path, (struct bytes){clear, 100}, esp, CAP, &len, &note),
-                     ESP_TO_WAN);
+    assert_int_equal(side_out(a, (struct bytes){clear, 100}, esp, &len, &note), ESP_TO_WAN);
     /* a first fragment too short for its ports hides something */
     packet(clear, "192.168.13.10", "192.168.14.10", 17, 0, 0, 22);
     clear[3] = 22;
-    assert_int_equal(esp_path_encapsulate(&a->path, (struct bytes){clear, 22}, esp, CAP, &len, &note),
-                     ESP_DROP);
+    assert_int_equal(side_out(a, (struct bytes){clear, 22}, esp, &len, &note), ESP_DROP);
     assert_int_equal(note.why, DP_MALFORMED);
     side_close(a);
 }
@@ -166,13 +158,10 @@ static void packets_of_others_are_left_alone(void **state)
     size_t len = 0;
     struct esp_note note;
     packet(clear, "10.9.9.9", "10.8.8.8", 50, 0, 99, 100); /* ordinary IPsec of this machine */
-    assert_int_equal(esp_path_decapsulate(&a->path, (struct bytes){clear, 100}, esp, CAP, &len, &note),
-                     ESP_IGNORE);
-    assert_int_equal(esp_path_encapsulate(&a->path, (struct bytes){six, 60}, esp, CAP, &len, &note),
-                     ESP_IGNORE);
+    assert_int_equal(side_in(a, (struct bytes){clear, 100}, esp, &len, &note), ESP_IGNORE);
+    assert_int_equal(side_out(a, (struct bytes){six, 60}, esp, &len, &note), ESP_IGNORE);
     packet(clear, "10.9.9.9", "10.8.8.8", 17, 0, 99, 100); /* somebody routed it here */
-    assert_int_equal(esp_path_encapsulate(&a->path, (struct bytes){clear, 100}, esp, CAP, &len, &note),
-                     ESP_DROP);
+    assert_int_equal(side_out(a, (struct bytes){clear, 100}, esp, &len, &note), ESP_DROP);
     assert_int_equal(note.why, DP_NO_POLICY);
     side_close(a);
 }
@@ -189,7 +178,7 @@ static void a_closed_door_is_closed_in_every_direction_of_a_migration(void **sta
         struct datapath_state closed = {.closed = true, .direction = (enum datapath_direction)direction};
         assert_ok(esp_path_apply(&a->path, &closed));
         struct bytes p = good_packet(raw, 100);
-        assert_int_equal(esp_path_encapsulate(&a->path, p, out, CAP, &out_len, &note), ESP_DROP);
+        assert_int_equal(side_out(a, p, out, &out_len, &note), ESP_DROP);
         assert_int_equal(note.why, DP_NO_KEY);
         assert_int_equal(esp_path_guard(&a->path, p, &note), ESP_DROP);
         side_close(a);

@@ -100,7 +100,7 @@ static enum esp_verdict get_one(struct member *m, const struct wire *w, struct e
 {
     uint8_t out[CAP];
     size_t len = 0;
-    return esp_path_decapsulate(&m->side->path, (struct bytes){w->data, w->len}, out, CAP, &len, note);
+    return side_in(m->side, (struct bytes){w->data, w->len}, out, &len, note);
 }
 
 static void captured_packets_pass_within_the_window_of_time_and_not_behind_it(void **state)
@@ -217,13 +217,9 @@ static void without_sender_ids_the_source_address_is_the_sender(void **state)
     const char *hosts[] = {"192.168.13.10", "192.168.13.20"};
     for (unsigned i = 0; i < 200; i++) { /* two members whose numbers are the same */
         packet(clear, hosts[i % 2], "192.168.14.10", 17, 1, 2, 100);
-        assert_int_equal(
-            esp_path_encapsulate(&from[i % 2]->path, (struct bytes){clear, 100}, esp, CAP, &len, &note),
-            ESP_TO_WAN);
-        assert_int_equal(esp_path_decapsulate(&b->path, (struct bytes){esp, len}, out, CAP, &out_len, &note),
-                         ESP_TO_LAN);
-        assert_int_equal(esp_path_decapsulate(&b->path, (struct bytes){esp, len}, out, CAP, &out_len, &note),
-                         ESP_DROP);
+        assert_int_equal(side_out(from[i % 2], (struct bytes){clear, 100}, esp, &len, &note), ESP_TO_WAN);
+        assert_int_equal(side_in(b, (struct bytes){esp, len}, out, &out_len, &note), ESP_TO_LAN);
+        assert_int_equal(side_in(b, (struct bytes){esp, len}, out, &out_len, &note), ESP_DROP);
     }
     assert_int_equal(counted(b, DP_REPLAY), 200);
     side_close(a);
@@ -251,8 +247,7 @@ static void a_used_up_sender_id_gives_way_to_the_next_one(void **state)
     assert_ok(esp_path_apply(&a->path, &wanted));
     a->path.ledger.counters[a->path.counter].ssiv = (UINT64_C(1) << 52) - 2;
     for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
-                         ESP_TO_WAN);
+        assert_int_equal(side_out(a, good_packet(clear, 100), esp, &len, &note), ESP_TO_WAN);
         assert_int_equal(esp[28] << 4 | esp[29] >> 4, i == 0 ? 5 : 6);
         assert_ok(esp_path_apply(&a->path, &wanted)); /* it stays so over the next apply */
     }

@@ -1,12 +1,6 @@
 /* The packet path with IPv6: the same as with IPv4, under the hosts' own header. */
 #include "esp_side.h"
 
-static enum esp_verdict out_of(struct side *side, struct bytes clear, uint8_t *esp, size_t *len,
-                               struct esp_note *note)
-{
-    return esp_path_encapsulate(&side->path, clear, esp, CAP, len, note);
-}
-
 static void packets_of_every_length_go_through_in_both_modes(void **state)
 {
     (void)state;
@@ -14,22 +8,7 @@ static void packets_of_every_length_go_through_in_both_modes(void **state)
         struct group g = group_six();
         if (cbc)
             g.teks[0] = tek(0x1001, ESP_AES_CBC, 256, AUTH_HMAC_SHA256);
-        struct side *a = side_open(&g, 1), *b = side_open(&g, 2);
-        for (size_t len = 44; len < 1500; len += 1 + len / 40) {
-            uint8_t clear[CAP], esp[CAP], out[CAP];
-            size_t esp_len = 0, out_len = 0;
-            struct esp_note note;
-            assert_int_equal(out_of(a, six_packet(clear, len), esp, &esp_len, &note), ESP_TO_WAN);
-            assert_int_equal(esp_len, IP6_HEADER_LEN + esp_sealed_len(&g.teks[0].suite, len));
-            assert_int_equal(
-                esp_path_decapsulate(&b->path, (struct bytes){esp, esp_len}, out, esp_len, &out_len, &note),
-                ESP_TO_LAN);
-            assert_int_equal(out_len, len);
-            assert_memory_equal(out, clear, len);
-        }
-        assert_int_equal(counted(a, DP_ENCAPS), counted(b, DP_DECAPS));
-        side_close(a);
-        side_close(b);
+        all_lengths_go_through(&g, six_packet, 44);
     }
 }
 
@@ -42,7 +21,7 @@ static void the_outer_header_has_the_hosts_addresses_class_and_flow_label(void *
     size_t len = 0;
     struct esp_note note;
     struct ip_packet outer;
-    assert_int_equal(out_of(a, six_packet(clear, 100), esp, &len, &note), ESP_TO_WAN);
+    assert_int_equal(side_out(a, six_packet(clear, 100), esp, &len, &note), ESP_TO_WAN);
     assert_ok(ip_packet_decode(&outer, (struct bytes){esp, len}));
     assert_int_equal(outer.whole.len, len);
     assert_memory_equal(esp + 8, clear + 8, 32);
@@ -58,19 +37,11 @@ static void every_flipped_bit_of_an_esp_packet_is_noticed(void **state)
     struct group g = group_six();
     struct side *a = side_open(&g, 1), *b = side_open(&g, 2);
     uint8_t clear[CAP], esp[CAP], out[CAP];
-    size_t len = 0, out_len = 0;
+    size_t len = every_flip_is_dropped(a, b, six_packet(clear, 100), esp), out_len = 0;
     struct esp_note note;
-    assert_int_equal(out_of(a, six_packet(clear, 100), esp, &len, &note), ESP_TO_WAN);
-    for (size_t bit = 40 * 8; bit < len * 8; bit++) {
-        esp[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        assert_int_equal(esp_path_decapsulate(&b->path, (struct bytes){esp, len}, out, CAP, &out_len, &note),
-                         ESP_DROP);
-        esp[bit / 8] ^= (uint8_t)(1u << bit % 8);
-    }
     for (size_t at = 8; at < 40; at++) { /* other hosts than inside */
         esp[at] ^= 1;
-        assert_int_equal(esp_path_decapsulate(&b->path, (struct bytes){esp, len}, out, CAP, &out_len, &note),
-                         ESP_DROP);
+        assert_int_equal(side_in(b, (struct bytes){esp, len}, out, &out_len, &note), ESP_DROP);
         assert_int_equal(note.why, DP_NO_POLICY);
         esp[at] ^= 1;
     }
@@ -110,9 +81,8 @@ static void one_family_does_not_travel_in_the_other(void **state)
         assert_ok(esp_seal(context, 0x1001, 1, iv, rows[i].next, rows[i].inner_six ? v6 : v4, esp + outer_len,
                            CAP - outer_len, &len));
         ip_outer_write(esp, &like, len, 1);
-        assert_int_equal(
-            esp_path_decapsulate(&b->path, (struct bytes){esp, outer_len + len}, out, CAP, &out_len, &note),
-            rows[i].verdict);
+        assert_int_equal(side_in(b, (struct bytes){esp, outer_len + len}, out, &out_len, &note),
+                         rows[i].verdict);
     }
     esp_context_free(context);
     side_close(b);
@@ -133,7 +103,7 @@ static void neighbour_discovery_and_all_of_a_link_is_left_alone(void **state)
         size_t len = 0;
         struct esp_note note;
         struct bytes p = packet(clear, pairs[i][0], pairs[i][1], IP_PROTOCOL_ICMPV6, 0x8700, 0, 72);
-        assert_int_equal(out_of(a, p, esp, &len, &note), ESP_IGNORE);
+        assert_int_equal(side_out(a, p, esp, &len, &note), ESP_IGNORE);
         assert_int_equal(esp_path_guard(&a->path, p, &note), ESP_IGNORE);
     }
     for (int i = 0; i < DP_COUNTER_COUNT; i++)
@@ -168,11 +138,11 @@ static void what_hides_its_transport_header_goes_nowhere(void **state)
     size_t len = 0;
     struct esp_note note;
     struct bytes p = six_packet(clear, 100);
-    assert_int_equal(out_of(a, p, esp, &len, &note), ESP_TO_WAN);
+    assert_int_equal(side_out(a, p, esp, &len, &note), ESP_TO_WAN);
     clear[6] = 60;  /* destination options ... */
     clear[40] = 17; /* ... before UDP ... */
     clear[41] = 99; /* ... longer than the packet */
-    assert_int_equal(out_of(a, p, esp, &len, &note), ESP_DROP);
+    assert_int_equal(side_out(a, p, esp, &len, &note), ESP_DROP);
     assert_int_equal(note.why, DP_MALFORMED);
     assert_int_equal(esp_path_guard(&a->path, p, &note), ESP_DROP);
     side_close(a);
@@ -188,10 +158,10 @@ static void without_a_policy_nothing_of_ipv6_leaves(void **state)
     size_t len = 0;
     struct esp_note note;
     assert_ok(esp_path_apply(&a->path, &closed));
-    assert_int_equal(out_of(a, six_packet(clear, 100), esp, &len, &note), ESP_DROP);
+    assert_int_equal(side_out(a, six_packet(clear, 100), esp, &len, &note), ESP_DROP);
     assert_int_equal(note.why, DP_NO_KEY);
     struct bytes gdoi = packet(clear, "2001:db8:13::10", "2001:db8:14::10", 17, 848, 848, 100);
-    assert_int_equal(out_of(a, gdoi, esp, &len, &note), ESP_PASS);
+    assert_int_equal(side_out(a, gdoi, esp, &len, &note), ESP_PASS);
     side_close(a);
 }
 
@@ -212,10 +182,10 @@ static void copies_are_dropped_by_sender(void **state)
         size_t len = 0, out_len = 0;
         struct esp_note note;
         struct bytes p = packet(clear, hosts[i % 2], "2001:db8:3::1", 17, 1, 2, 100);
-        assert_int_equal(out_of(members[i % 2], p, esp, &len, &note), ESP_TO_WAN);
+        assert_int_equal(side_out(members[i % 2], p, esp, &len, &note), ESP_TO_WAN);
         struct bytes sent = {esp, len};
-        assert_int_equal(esp_path_decapsulate(&c->path, sent, out, CAP, &out_len, &note), ESP_TO_LAN);
-        assert_int_equal(esp_path_decapsulate(&c->path, sent, out, CAP, &out_len, &note), ESP_DROP);
+        assert_int_equal(side_in(c, sent, out, &out_len, &note), ESP_TO_LAN);
+        assert_int_equal(side_in(c, sent, out, &out_len, &note), ESP_DROP);
         assert_int_equal(note.why, DP_REPLAY);
     }
     side_close(a);

@@ -12,23 +12,7 @@ static void packets_of_every_length_go_through_in_every_suite(void **state)
     for (size_t k = 0; k < ARRAY_LEN(suites); k++) {
         struct group g = group_gcm();
         g.teks[0] = tek(0x3001, suites[k].transform, suites[k].key_bits, suites[k].auth);
-        struct side *a = side_open(&g, 1), *b = side_open(&g, 2);
-        for (size_t len = 24; len < 1500; len += 1 + len / 40) {
-            uint8_t clear[CAP], esp[CAP], out[CAP];
-            size_t esp_len = 0, out_len = 0;
-            struct esp_note note;
-            struct bytes sent = good_packet(clear, len);
-            assert_int_equal(esp_path_encapsulate(&a->path, sent, esp, CAP, &esp_len, &note), ESP_TO_WAN);
-            assert_int_equal(esp_len, IP_HEADER_LEN + esp_sealed_len(&g.teks[0].suite, len));
-            assert_int_equal(
-                esp_path_decapsulate(&b->path, (struct bytes){esp, esp_len}, out, esp_len, &out_len, &note),
-                ESP_TO_LAN);
-            assert_int_equal(out_len, len);
-            assert_memory_equal(out, clear, len);
-        }
-        assert_int_equal(counted(a, DP_ENCAPS), counted(b, DP_DECAPS));
-        side_close(a);
-        side_close(b);
+        all_lengths_go_through(&g, good_packet, 24);
     }
 }
 
@@ -43,8 +27,7 @@ static void the_outer_header_is_the_inner_one_with_esp_and_a_fresh_id(void **sta
         size_t len = 0;
         struct esp_note note;
         struct ip_packet outer;
-        assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
-                         ESP_TO_WAN);
+        assert_int_equal(side_out(a, good_packet(clear, 100), esp, &len, &note), ESP_TO_WAN);
         assert_ok(ip_packet_decode(&outer, (struct bytes){esp, len}));
         assert_memory_equal(outer.src.bytes, clear + 12, 4);
         assert_memory_equal(outer.dst.bytes, clear + 16, 4);
@@ -75,12 +58,10 @@ static void gcm_ivs_begin_with_the_sender_id_and_never_repeat_over_key_changes(v
             struct group none = g;
             none.tek_count = 0;
             side_apply(a, &none, NULL, 0xabc);
-            assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
-                             ESP_DROP);
+            assert_int_equal(side_out(a, good_packet(clear, 100), esp, &len, &note), ESP_DROP);
             side_apply(a, &g, &g.teks[0], 0xabc);
         }
-        assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
-                         ESP_TO_WAN);
+        assert_int_equal(side_out(a, good_packet(clear, 100), esp, &len, &note), ESP_TO_WAN);
         struct reader r = reader_over((struct bytes){esp + 28, 8});
         uint64_t iv = read_u64(&r);
         assert_int_equal(iv >> 52, 0xabc);
@@ -100,13 +81,11 @@ static void without_a_sender_id_nothing_is_sent_under_gcm(void **state)
     struct side *a = side_open(&g, 1);
     g.sid_bits = 0;
     side_apply(a, &g, &g.teks[0], 1);
-    assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
-                     ESP_DROP);
+    assert_int_equal(side_out(a, good_packet(clear, 100), esp, &len, &note), ESP_DROP);
     assert_int_equal(note.why, DP_NO_KEY);
     g.sid_bits = 8;
     side_apply(a, &g, &g.teks[0], 0x1ff); /* it does not fit its width: another member's, cut */
-    assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
-                     ESP_DROP);
+    assert_int_equal(side_out(a, good_packet(clear, 100), esp, &len, &note), ESP_DROP);
     side_close(a);
 }
 
@@ -119,10 +98,8 @@ static void the_counter_of_a_sender_id_stops_at_its_end(void **state)
     struct esp_note note;
     struct side *a = side_open(&g, 1);
     a->path.ledger.counters[a->path.counter].ssiv = (UINT64_C(1) << 52) - 2;
-    assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
-                     ESP_TO_WAN);
-    assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
-                     ESP_DROP);
+    assert_int_equal(side_out(a, good_packet(clear, 100), esp, &len, &note), ESP_TO_WAN);
+    assert_int_equal(side_out(a, good_packet(clear, 100), esp, &len, &note), ESP_DROP);
     assert_int_equal(note.why, DP_NO_KEY);
     side_close(a);
 }
@@ -136,8 +113,7 @@ static void cbc_ivs_are_drawn_anew_for_each_packet(void **state)
     for (unsigned i = 0; i < 300; i++) {
         size_t len = 0;
         struct esp_note note;
-        assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
-                         ESP_TO_WAN);
+        assert_int_equal(side_out(a, good_packet(clear, 100), esp, &len, &note), ESP_TO_WAN);
         memcpy(ivs[i], esp + 28, 16);
         for (unsigned k = 0; k < i; k++)
             assert_memory_not_equal(ivs[i], ivs[k], 16);
@@ -154,8 +130,7 @@ static void without_a_key_protected_packets_are_dropped_and_counted(void **state
     size_t len = 0;
     struct esp_note note;
     side_apply(a, &g, NULL, 1);
-    assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
-                     ESP_DROP);
+    assert_int_equal(side_out(a, good_packet(clear, 100), esp, &len, &note), ESP_DROP);
     assert_int_equal(counted(a, DP_NO_KEY), 1);
     assert_memory_equal(a->path.counters[DP_NO_KEY].first_src.bytes, clear + 12, 4);
     assert_memory_equal(a->path.counters[DP_NO_KEY].last_dst.bytes, clear + 16, 4);
@@ -167,17 +142,8 @@ static void every_flipped_bit_of_an_esp_packet_is_noticed(void **state)
     (void)state;
     struct group g = group_cbc();
     struct side *a = side_open(&g, 1), *b = side_open(&g, 2);
-    uint8_t clear[CAP], esp[CAP], out[CAP];
-    size_t len = 0, out_len = 0;
-    struct esp_note note;
-    assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
-                     ESP_TO_WAN);
-    for (size_t bit = 20 * 8; bit < len * 8; bit++) {
-        esp[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        assert_int_equal(esp_path_decapsulate(&b->path, (struct bytes){esp, len}, out, CAP, &out_len, &note),
-                         ESP_DROP);
-        esp[bit / 8] ^= (uint8_t)(1u << bit % 8);
-    }
+    uint8_t clear[CAP], esp[CAP];
+    size_t len = every_flip_is_dropped(a, b, good_packet(clear, 100), esp);
     assert_int_equal(counted(b, DP_INVALID_SPI), 32);
     assert_int_equal(counted(b, DP_VERIFY_ERROR), (len - 24) * 8);
     side_close(a);
@@ -192,21 +158,17 @@ static void cut_packets_are_dropped(void **state)
     uint8_t clear[CAP], esp[CAP], out[CAP];
     size_t len = 0, out_len = 0;
     struct esp_note note;
-    assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
-                     ESP_TO_WAN);
+    assert_int_equal(side_out(a, good_packet(clear, 100), esp, &len, &note), ESP_TO_WAN);
     for (size_t cut = 0; cut < len; cut++) {
         uint8_t *copy = malloc(cut != 0 ? cut : 1);
         assert_non_null(copy);
         memcpy(copy, esp, cut);
-        enum esp_verdict verdict =
-            esp_path_decapsulate(&b->path, (struct bytes){copy, cut}, out, CAP, &out_len, &note);
+        enum esp_verdict verdict = side_in(b, (struct bytes){copy, cut}, out, &out_len, &note);
         assert_true(verdict == ESP_DROP || verdict == ESP_IGNORE);
         if (cut >= 24) { /* now with a total length that fits */
             copy[2] = (uint8_t)(cut >> 8);
             copy[3] = (uint8_t)cut;
-            assert_int_equal(
-                esp_path_decapsulate(&b->path, (struct bytes){copy, cut}, out, CAP, &out_len, &note),
-                ESP_DROP);
+            assert_int_equal(side_in(b, (struct bytes){copy, cut}, out, &out_len, &note), ESP_DROP);
         }
         free(copy);
     }
@@ -233,10 +195,8 @@ static void rollover_loses_nothing_while_sides_switch_at_different_times(void **
         if (i == 30)
             side_apply(b, &g, &g.teks[1], 2);
         struct side *from = i % 2 ? a : b, *to = i % 2 ? b : a;
-        assert_int_equal(esp_path_encapsulate(&from->path, good_packet(clear, 200), esp, CAP, &len, &note),
-                         ESP_TO_WAN);
-        assert_int_equal(esp_path_decapsulate(&to->path, (struct bytes){esp, len}, out, CAP, &out_len, &note),
-                         ESP_TO_LAN);
+        assert_int_equal(side_out(from, good_packet(clear, 200), esp, &len, &note), ESP_TO_WAN);
+        assert_int_equal(side_in(to, (struct bytes){esp, len}, out, &out_len, &note), ESP_TO_LAN);
     }
     side_close(a);
     side_close(b);
@@ -255,8 +215,7 @@ static void a_key_that_cannot_be_used_leaves_all_as_it_was(void **state)
     struct datapath_state wanted = {
         .selectors = g.selectors, .selector_count = 1, .in = {&g.teks[0], &bad}, .in_count = 2, .out = &bad};
     assert_err(esp_path_apply(&a->path, &wanted), E_BAD_KEY);
-    assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
-                     ESP_TO_WAN);
+    assert_int_equal(side_out(a, good_packet(clear, 100), esp, &len, &note), ESP_TO_WAN);
     assert_int_equal(a->path.policy.count, POLICY_CONTROL_MAX + 2);
     side_close(a);
 }
@@ -285,8 +244,7 @@ static void no_memory_leaves_all_as_it_was(void **state)
             break;
         }
         assert_int_equal(a->path.sa_count, err == E_OK ? 2 : 1);
-        assert_int_equal(esp_path_encapsulate(&a->path, good_packet(clear, 100), esp, CAP, &len, &note),
-                         ESP_TO_WAN);
+        assert_int_equal(side_out(a, good_packet(clear, 100), esp, &len, &note), ESP_TO_WAN);
         if (err == E_OK)
             break;
     }

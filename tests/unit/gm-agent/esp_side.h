@@ -1,4 +1,5 @@
-/* esp_side.h - the packet paths of members with fixed keys, and packets for them. */
+/* esp_side.h - the packet paths of members with fixed keys, packets for them, and what holds for both
+ * families. */
 #ifndef TESTS_UNIT_GM_AGENT_ESP_SIDE_H
 #define TESTS_UNIT_GM_AGENT_ESP_SIDE_H
 
@@ -95,6 +96,20 @@ static UNUSED void side_close(struct side *side)
     free(side);
 }
 
+/* A packet of a host, on its way to the WAN: esp has CAP octets. */
+static UNUSED enum esp_verdict side_out(struct side *side, struct bytes clear, uint8_t *esp, size_t *len,
+                                        struct esp_note *note)
+{
+    return esp_path_encapsulate(&side->path, clear, esp, CAP, len, note);
+}
+
+/* A packet from the WAN, on its way to a host: out has CAP octets. */
+static UNUSED enum esp_verdict side_in(struct side *side, struct bytes esp, uint8_t *out, size_t *len,
+                                       struct esp_note *note)
+{
+    return esp_path_decapsulate(&side->path, esp, out, CAP, len, note);
+}
+
 static UNUSED struct group group_six(void)
 {
     struct group g = group_gcm();
@@ -165,9 +180,53 @@ static UNUSED struct bytes six_packet(uint8_t *out, size_t len)
     return packet(out, "2001:db8:13::10", "2001:db8:14::10", 17, 5000, 6000, len);
 }
 
+typedef struct bytes (*packet_fn)(uint8_t *out, size_t len); /* good_packet or six_packet */
+
 static UNUSED uint64_t counted(const struct side *side, enum datapath_counter_id id)
 {
     return side->path.counters[id].count;
+}
+
+/* Packets of all lengths from the shortest on come out of the other side as they were. */
+static UNUSED void all_lengths_go_through(const struct group *g, packet_fn make, size_t shortest)
+{
+    struct side *a = side_open(g, 1), *b = side_open(g, 2);
+    for (size_t len = shortest; len < 1500; len += 1 + len / 40) {
+        uint8_t clear[CAP], esp[CAP], out[CAP];
+        size_t esp_len = 0, out_len = 0;
+        struct esp_note note;
+        struct ip_packet sent;
+        assert_ok(ip_packet_decode(&sent, make(clear, len)));
+        assert_int_equal(side_out(a, sent.whole, esp, &esp_len, &note), ESP_TO_WAN);
+        size_t outer_len = ip_outer_len(sent.src.family);
+        assert_int_equal(esp_len, outer_len + esp_sealed_len(&g->teks[0].suite, len));
+        assert_int_equal(
+            esp_path_decapsulate(&b->path, (struct bytes){esp, esp_len}, out, esp_len, &out_len, &note),
+            ESP_TO_LAN);
+        assert_int_equal(out_len, len);
+        assert_memory_equal(out, clear, len);
+    }
+    assert_int_equal(counted(a, DP_ENCAPS), counted(b, DP_DECAPS));
+    side_close(a);
+    side_close(b);
+}
+
+/* Seals a packet at a and flips every bit behind its outer header in turn: b drops them all. The packet is in
+ * esp, whole; returns its length. */
+static UNUSED size_t every_flip_is_dropped(struct side *a, struct side *b, struct bytes clear, uint8_t *esp)
+{
+    uint8_t out[CAP];
+    size_t len = 0, out_len = 0;
+    struct esp_note note;
+    struct ip_packet sent;
+    assert_ok(ip_packet_decode(&sent, clear));
+    assert_int_equal(side_out(a, clear, esp, &len, &note), ESP_TO_WAN);
+    for (size_t bit = ip_outer_len(sent.src.family) * 8; bit < len * 8; bit++) {
+        esp[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_int_equal(side_in(b, (struct bytes){esp, len}, out, &out_len, &note), ESP_DROP);
+        esp[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    return len;
 }
 
 #endif
