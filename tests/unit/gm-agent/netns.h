@@ -290,6 +290,15 @@ static UNUSED void look_at_wire(struct net *net, unsigned *esp, unsigned *clear)
     }
 }
 
+/* What was sent comes neither to h2 nor to the WAN, in that time. */
+static UNUSED void nothing_leaves(struct net *net, int wait_ms)
+{
+    unsigned esp, clear;
+    assert_false(serve_until(net, net->h2, wait_ms));
+    look_at_wire(net, &esp, &clear);
+    assert_int_equal(esp + clear, 0);
+}
+
 static UNUSED uint64_t counted(const struct datapath *dp, enum datapath_counter_id id)
 {
     return dp->ops->counters(dp)[id].count;
