@@ -78,6 +78,13 @@ static err_t look_and_update(struct xfrm_datapath *dp, const char **why)
     return err;
 }
 
+static err_t read_site(const struct xfrm_datapath *dp, struct xfrm_site *out, const char **why)
+{
+    err_t err = xfrm_site_read(out, dp->config, why);
+    out->track = dp->track;
+    return err;
+}
+
 static err_t xfrm_apply(struct datapath *datapath, const struct datapath_state *state, const char **why)
 {
     struct xfrm_datapath *dp = (struct xfrm_datapath *)datapath;
@@ -87,7 +94,7 @@ static err_t xfrm_apply(struct datapath *datapath, const struct datapath_state *
      * the first policy of this run. */
     if (state->closed && dp->taken_over && !dp->applied)
         return E_OK;
-    err_t err = xfrm_site_read(&site, dp->config, why);
+    err_t err = read_site(dp, &site, why);
     if (err != E_OK)
         return err;
     err = xfrm_plan_make(&plan, &site, state);
@@ -189,7 +196,7 @@ static void look_at_devices(struct xfrm_datapath *dp)
 {
     struct xfrm_site now;
     const char *why = NULL;
-    err_t err = xfrm_site_read(&now, dp->config, &why);
+    err_t err = read_site(dp, &now, &why);
     if (err == E_OK && memcmp(&now, &dp->site, sizeof(now)) == 0)
         err = xfrm_anchor_add(dp->route, &dp->site, dp->anchor_mtu);
     else
@@ -304,6 +311,8 @@ err_t datapath_xfrm_open(const struct gm_datapath_config *config, struct datapat
         err = open_sockets(dp, why);
     if (err == E_OK)
         err = xfrm_site_read(&dp->site, config, why);
+    if (err == E_OK)
+        dp->track = xfrm_try_rules(dp, false) != E_OK && xfrm_try_rules(dp, true) == E_OK;
     if (err == E_OK)
         err = xfrm_mtu_open(dp, why);
     if (err == E_OK && (err = xfrm_kernel_read(dp)) != E_OK)

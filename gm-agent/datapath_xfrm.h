@@ -37,6 +37,7 @@ struct xfrm_datapath {
     struct datapath base;
     const struct gm_datapath_config *config;
     struct xfrm_site site;
+    bool track; /* xfrm_site.track, tried when it was opened */
     struct xfrm_socket *xfrm;
     struct xfrm_socket *nft;
     struct xfrm_socket *route;
@@ -123,6 +124,8 @@ err_t xfrm_probe_review(struct xfrm_datapath *dp, bool *changed) MUST_USE;
 void xfrm_probe_close(struct xfrm_datapath *dp);
 
 /* datapath_xfrm_try.c */
+/* Do our rules go in, as a table of another name that protects nothing and is taken away again? */
+err_t xfrm_try_rules(struct xfrm_datapath *dp, bool track) MUST_USE;
 size_t xfrm_abilities(struct datapath *datapath, struct datapath_ability out[DATAPATH_ABILITY_MAX]);
 
 /* datapath_xfrm_count.c */

@@ -7,13 +7,13 @@
 #include "gm-agent/tun.h"
 #include "gm-agent/xfrm_try.h"
 
-/* A table as the group's, of another name, without anything in it that would be protected. */
-static err_t try_rules(struct xfrm_datapath *dp)
+err_t xfrm_try_rules(struct xfrm_datapath *dp, bool track)
 {
     struct datapath_state nothing = {.selector_count = 0};
     struct xfrm_site site = dp->site;
     struct bytes batch;
     uint32_t last_seq;
+    site.track = track;
     snprintf(site.instance, sizeof(site.instance), "%.*st", GM_TUN_NAME_MAX, dp->site.instance);
     err_t err = nft_ruleset_build(&site, &nothing, true, xfrm_socket_next_seq(dp->nft), dp->scratch,
                                   NFT_RULESET_MAX, &batch, &last_seq);
@@ -49,7 +49,7 @@ size_t xfrm_abilities(struct datapath *datapath, struct datapath_ability out[DAT
         out[count].err = xfrm_try(dp->xfrm, &dp->site, &suite);
     }
     snprintf(out[count].name, DATAPATH_ABILITY_NAME_MAX, "nftables");
-    out[count++].err = try_rules(dp);
+    out[count++].err = xfrm_try_rules(dp, dp->track);
     snprintf(out[count].name, DATAPATH_ABILITY_NAME_MAX, "sender ids for esp-gcm (tun)");
     out[count++].err = try_tun(dp);
     return count;

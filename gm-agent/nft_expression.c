@@ -3,6 +3,7 @@
 
 #include <libnftnl/expr.h>
 #include <libnftnl/rule.h>
+#include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <string.h>
 
@@ -169,6 +170,15 @@ void nft_store_mss(struct nft_batch *b, uint32_t reg)
 void nft_notrack(struct nft_batch *b)
 {
     add(b, "notrack");
+}
+
+void nft_tproxy(struct nft_batch *b, uint32_t reg)
+{
+    struct nftnl_expr *e = add(b, "tproxy");
+    if (e == NULL)
+        return;
+    nftnl_expr_set_u32(e, NFTNL_EXPR_TPROXY_FAMILY, NFPROTO_IPV4);
+    nftnl_expr_set_u32(e, NFTNL_EXPR_TPROXY_REG_PORT, reg);
 }
 
 void nft_count(struct nft_batch *b, const char *counter)

@@ -75,6 +75,9 @@ void nft_lookup(struct nft_batch *b, uint32_t reg, const char *set);
 void nft_immediate(struct nft_batch *b, uint32_t reg, const void *value, uint32_t len);
 void nft_store_mss(struct nft_batch *b, uint32_t reg);
 void nft_notrack(struct nft_batch *b);
+/* A transparent proxy for IPv4 to the port (2 octets) in reg; IPv4 fragments are put together in the whole network
+ * namespace as long as such a rule exists, whether a packet ever comes to it or not. */
+void nft_tproxy(struct nft_batch *b, uint32_t reg);
 void nft_count(struct nft_batch *b, const char *counter);
 void nft_verdict(struct nft_batch *b, int verdict, const char *chain); /* chain: NULL, or with NFT_JUMP */
 

@@ -23,7 +23,7 @@ enum {
     NETDEV_EGRESS = 1,      /* NF_NETDEV_EGRESS, since 5.16 */
 };
 
-static const char spi_set[] = "spis";
+static const char spi_set[] = "spis", defrag_chain[] = "defrag";
 
 /* One for each uplink: a chain of this family hangs at a device. */
 static const char *const egress_chains[GM_WAN_MAX] = {"egress", "egress1", "egress2", "egress3"};
@@ -43,7 +43,7 @@ struct chain {
  * behind filters. */
 static const struct chain chains[] = {
     {"inward", {"filter", NF_INET_PRE_ROUTING, -350, NULL}},
-    {"defrag", {"filter", NF_INET_PRE_ROUTING, -150, NULL}},
+    {defrag_chain, {"filter", NF_INET_PRE_ROUTING, -150, NULL}},
     {"clear", {"filter", NF_INET_PRE_ROUTING, -140, NULL}},
     {"mss", {"filter", NF_INET_FORWARD, -150, NULL}},
     {NFT_CLOSED_CHAIN, {"filter", NF_INET_FORWARD, 0, NULL}},
@@ -86,10 +86,21 @@ static void rules_inward(struct nft_batch *b, const struct xfrm_site *site, cons
     nft_store_payload(b, NFT_PAYLOAD_NETWORK_HEADER, IP_DST_AT, 4, NFT_REG_1, true);
     nft_notrack(b);
     nft_rule_end(b);
+}
 
+/* Fragments of ESP are put together before "inward" looks at the SPI. A rule that nobody comes by is enough for that, and
+ * costs nothing; where the kernel has no such rule, one about connections does it, and every packet is tracked. */
+static void rule_defrag(struct nft_batch *b, const struct xfrm_site *site)
+{
     const uint32_t invalid = STATE_INVALID, none = 0;
-    nft_rule_begin(b, "defrag");
-    nft_match_device(b, NFT_META_IIFNAME, wan, true);
+    const uint16_t port = 0;
+    nft_rule_begin(b, defrag_chain);
+    if (!site->track) {
+        nft_immediate(b, NFT_REG_1, &port, sizeof(port));
+        nft_tproxy(b, NFT_REG_1);
+        nft_rule_end(b);
+        return;
+    }
     nft_match_protocol(b, IPPROTO_ESP, true);
     nft_load_ct(b, NFT_CT_STATE, NFT_REG_1);
     nft_mask(b, NFT_REG_1, &invalid, sizeof(invalid));
@@ -357,6 +368,11 @@ static void rules_mss(struct nft_batch *b, const struct xfrm_site *site, const s
     }
 }
 
+static bool is_hooked(const struct chain *chain, const struct xfrm_site *site)
+{
+    return chain->hook.type != NULL && (site->track || chain->name != defrag_chain);
+}
+
 static void make_tables(struct nft_batch *b, const struct xfrm_site *site, const char *table)
 {
     static const uint8_t families[] = {NFPROTO_IPV4, NFPROTO_NETDEV};
@@ -376,7 +392,7 @@ static void make_tables(struct nft_batch *b, const struct xfrm_site *site, const
     nft_table_use(b, NFPROTO_IPV4, table);
     nft_set_new(b, spi_set, SPI_SET_ID, SPI_TYPE, sizeof(uint32_t));
     for (size_t i = 0; i < sizeof(chains) / sizeof(chains[0]); i++)
-        nft_chain_new(b, chains[i].name, chains[i].hook.type != NULL ? &chains[i].hook : NULL);
+        nft_chain_new(b, chains[i].name, is_hooked(&chains[i], site) ? &chains[i].hook : NULL);
 }
 
 static void clear_tables(struct nft_batch *b, const char *table)
@@ -405,6 +421,7 @@ err_t nft_ruleset_build(const struct xfrm_site *site, const struct datapath_stat
     nft_set_add(&b, spi_set, spis, state->in_count);
     for (size_t i = 0; i < site->wan_count; i++)
         rules_inward(&b, site, site->wan[i].name);
+    rule_defrag(&b, site);
     rules_clear(&b, site, state);
     if (state->closed)
         nft_closed_rules(&b, site, counter_names[NFT_COUNTER_LEAK], counter_names[NFT_COUNTER_NOT_IPSEC]);

@@ -1,13 +1,16 @@
 /* nft_ruleset.h - the nftables half of the XFRM data path as one batch (DATAPATH 0, 6, 9): what XFRM cannot
- * do alone for a group. Pure. One table in two families, ip and netdev, named after the instance: inward ESP
- * under a known SPI from the WAN is led to our WAN address, where the inbound SAs are defrag    a conntrack
- * rule: fragments of ESP are put together before "inward" looks at the SPI clear     from the WAN, what a
- * selector protects and did not come in ESP: dropped and counted stash     the hosts' addresses are laid into
- * mark and priority of a packet that will be encrypted restore   and written into the ESP packet, which is
- * then routed anew; multicast at the egress guard     what a selector protects and leaves the WAN in clear
- * all the same (masquerade, flushed policies), and ESP that still goes to the anchor: dropped and counted mss
- * TCP segments are made to fit fwmark and skb priority of encrypted packets are ours between forward and the
- * WAN. */
+ * do alone for a group. Pure. One table in two families, ip and netdev, named after the instance:
+ *
+ * - inward: ESP under a known SPI from the WAN is led to our WAN address, where the inbound SAs are
+ * - defrag: fragments of ESP are put together before "inward" looks at the SPI
+ * - clear: from the WAN, what a selector protects and did not come in ESP: dropped and counted
+ * - stash: the hosts' addresses are laid into mark and priority of a packet that will be encrypted
+ * - restore: and written into the ESP packet, which is then routed anew; multicast at the egress
+ * - guard: what a selector protects and leaves the WAN in clear all the same (masquerade, flushed policies),
+ *   and ESP that still goes to the anchor: dropped and counted
+ * - mss: TCP segments are made to fit
+ *
+ * fwmark and skb priority of encrypted packets are ours between forward and the WAN. */
 #ifndef GM_AGENT_NFT_RULESET_H
 #define GM_AGENT_NFT_RULESET_H
 

@@ -48,6 +48,7 @@ struct xfrm_site {
     uint8_t anchor[4];   /* an address that nobody has */
     uint32_t lan_index[GM_LAN_MAX];
     size_t lan_count;
+    bool track;                  /* this kernel puts fragments together only where it tracks connections */
     bool copy_df;                /* ESP may be fragmented only if what is in it may */
     uint32_t inner_mtu;          /* as configured; 0: as long as fits */
     const struct selector *deny; /* what this machine lets pass in clear although a selector protects it */

@@ -11,7 +11,7 @@ trap 'rm -rf "$root"' EXIT
 modules=(drbg jitterentropy_rng hmac sha256_generic sha512_generic aes_generic aesni_intel sha256-ssse3 sha512-ssse3
          esp4 esp4_offload xfrm_user xfrm4_tunnel authenc cbc echainiv seqiv gcm ctr ghash-generic
          veth dummy tun af_packet af_packet_diag ipip
-         nf_tables nft_ct nft_nat nft_masq nft_chain_nat nft_xfrm nft_objref nft_counter nft_reject_inet nf_conntrack
+         nf_tables nft_ct nft_nat nft_masq nft_chain_nat nft_xfrm nft_objref nft_counter nft_reject_inet nft_tproxy nf_conntrack
          virtio_pci virtio_blk vrf)
 
 mkdir -p "$root"/{bin,sbin,usr/bin,usr/sbin,proc,sys,dev,run,tmp,etc,root,suite,var/run}

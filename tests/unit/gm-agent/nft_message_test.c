@@ -157,6 +157,26 @@ static bool has_bytes(const struct nlmsghdr *message, const char *text_hex)
     return memmem(got.data, got.len, want.data, want.len) != NULL;
 }
 
+static bool chain_has_hook(struct bytes batch, const char *chain)
+{
+    for (size_t i = 0; i < message_count(batch); i++) {
+        const struct nlmsghdr *m = message_at(batch, i);
+        const struct nlattr *a;
+        bool named = false, hooked = false;
+        if (m->nlmsg_type != ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWCHAIN))
+            continue;
+        mnl_attr_for_each(a, m, sizeof(struct nfgenmsg))
+        {
+            named |= mnl_attr_get_type(a) == NFTA_CHAIN_NAME && strcmp(mnl_attr_get_str(a), chain) == 0;
+            hooked |= mnl_attr_get_type(a) == NFTA_CHAIN_HOOK;
+        }
+        if (named)
+            return hooked;
+    }
+    fail_msg("no chain %s", chain);
+    return false;
+}
+
 /* "iifname != wan iifname != wan2 accept": from neither. */
 static void what_comes_in_by_no_uplink_is_let_alone(void **state)
 {
@@ -182,6 +202,29 @@ static void what_comes_in_by_no_uplink_is_let_alone(void **state)
     assert_ok(nft_ruleset_build(&f.site, &f.state, true, 1, buffer, sizeof(buffer), &batch, &last));
     assert_null(rule_at(batch, "egress1", 0));
     assert_non_null(rule_at(batch, "guard", 2));
+}
+
+/* Registers a proxy at a port that is 0, in a chain that has no hook: only that it is there matters. */
+static void fragments_are_put_together_without_tracking(void **state)
+{
+    struct fixture f;
+    struct bytes batch;
+    uint32_t last;
+    (void)state;
+    fixture_init(&f);
+    assert_ok(nft_ruleset_build(&f.site, &f.state, true, 1, buffer, sizeof(buffer), &batch, &last));
+    assert_true(has_bytes(rule_at(batch, "defrag", 0),
+                          "2c00 0180 0e00 0100 696d6d65 64696174 6500 0000" /* "immediate" */
+                          "1800 0280 0800 0100 00000001 0c00 0280 0600 0100 0000 0000"
+                          "2400 0180 0b00 0100 7470726f 78790000" /* "tproxy" */
+                          "1400 0280 0800 0100 00000002 0800 0300 00000001"));
+    assert_null(rule_at(batch, "defrag", 1));
+    assert_false(chain_has_hook(batch, "defrag"));
+    assert_true(chain_has_hook(batch, "inward"));
+    f.site.track = true; /* "ct state invalid", where every packet comes by */
+    assert_ok(nft_ruleset_build(&f.site, &f.state, true, 1, buffer, sizeof(buffer), &batch, &last));
+    assert_true(has_bytes(rule_at(batch, "defrag", 0), "0700 0100 63740000")); /* "ct" */
+    assert_true(chain_has_hook(batch, "defrag"));
 }
 
 static void the_same_state_gives_the_same_batch(void **state)
@@ -252,6 +295,7 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_an_error),
         cmocka_unit_test(the_largest_policy_fits),
         cmocka_unit_test(what_comes_in_by_no_uplink_is_let_alone),
+        cmocka_unit_test(fragments_are_put_together_without_tracking),
         cmocka_unit_test(the_same_state_gives_the_same_batch),
         cmocka_unit_test(failing_memory_is_reported),
         cmocka_unit_test(a_counter_is_read),

@@ -48,6 +48,7 @@ gm2 nft flush chain $table defrag
 check "trap: without defragmentation they are lost" not pings 1 2 2 -M do -s 1350
 let_go 2 "$rules"
 check "with it they are not" pings 1 2 2 -M do -s 1350
+check "and no connection is tracked for it" [ "$(gm2 cat /proc/sys/net/netfilter/nf_conntrack_count)" = 0 ]
 narrow 1500
 
 # 3. segments of TCP that become too long
