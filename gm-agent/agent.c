@@ -255,6 +255,8 @@ static void fill_policy(const struct agent *agent, struct datapath_state *out)
         out->selectors = agent->selectors;
         out->selector_count = agent->selector_count;
     }
+    out->ipv6_closed =
+        agent->ipv6_refused && !config->fail_open && config->direction != DATAPATH_RECEIVE_ONLY;
     out->denies = config->deny;
     out->deny_count = config->deny_count;
     out->direction = config->direction;

@@ -91,6 +91,7 @@ struct agent {
     uint64_t next_round_ms; /* TIME_NEVER: none is due */
     bool refused_policy;    /* in this round a server had a policy that we cannot do */
     uint64_t told_ms; /* monotonic: when a key server was last told of a rekey that we cannot do; 0: never */
+    bool ipv6_refused; /* the latest policy that names IPv6 was one that we cannot do: see datapath_state.ipv6_closed */
     bool registered;  /* have policy and keys of some server */
     bool stopped;
     struct endpoint registered_with;

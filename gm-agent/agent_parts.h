@@ -22,6 +22,8 @@ void agent_on_push(struct agent *agent, const struct endpoint *from, struct byte
 void agent_ack_flush(struct agent *agent, uint64_t now_ms, struct agent_effects *out);
 /* The policy's selectors and delays become ours. False, with why: it cannot be used. */
 bool agent_policy_usable(const struct agent *agent, const struct group_policy *policy, const char **why);
+/* It was not usable. What it protects of IPv6 must not go out in clear under the keys that stay. */
+void agent_note_refused(struct agent *agent, const struct group_policy *policy, struct agent_effects *out);
 void agent_take_policy(struct agent *agent, const struct group_policy *policy);
 /* What the key server told about time-based anti-replay; pushed: in a rekey, which may be old. */
 void agent_take_time(struct agent *agent, const struct group_policy *policy, bool pushed, uint64_t now_ms);

@@ -171,6 +171,7 @@ static void on_done(struct agent *agent, uint64_t now_ms, struct agent_effects *
     struct registration_effects failed = {.failed = true, .reason = E_UNSUPPORTED};
     if (!agent_policy_usable(agent, &agent->reg.pull.policy, &why)) {
         snprintf(agent->reg.why, sizeof(agent->reg.why), "its policy cannot be used: %s", why);
+        agent_note_refused(agent, &agent->reg.pull.policy, out);
         on_failed(agent, &failed, now_ms, out);
         return;
     }

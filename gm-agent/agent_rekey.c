@@ -27,6 +27,15 @@ bool agent_policy_usable(const struct agent *agent, const struct group_policy *p
     return err == E_OK;
 }
 
+void agent_note_refused(struct agent *agent, const struct group_policy *policy, struct agent_effects *out)
+{
+    for (size_t i = 0; i < policy->selector_count && !agent->ipv6_refused; i++) {
+        agent->ipv6_refused = policy->selectors[i].src.addr.family == AF_INET6 ||
+                              policy->selectors[i].dst.addr.family == AF_INET6;
+        out->apply = out->apply || agent->ipv6_refused;
+    }
+}
+
 static void note_transport(struct agent *agent, const struct group_policy *policy)
 {
     bool multicast = addr_is_multicast(&policy->rekey_dst.addr);
@@ -45,6 +54,7 @@ void agent_take_policy(struct agent *agent, const struct group_policy *policy)
     if (policy->selector_count != 0) {
         memcpy(agent->selectors, policy->selectors, sizeof(agent->selectors));
         agent->selector_count = policy->selector_count;
+        agent->ipv6_refused = false;
     }
     if (policy->has_kek)
         note_transport(agent, policy);
@@ -192,6 +202,7 @@ static void install(struct agent *agent, const struct endpoint *from, struct byt
     const char *why = NULL;
     if (message->has_policy && !agent_policy_usable(agent, &message->policy, &why)) {
         refuse(agent, from, why, now_ms);
+        agent_note_refused(agent, &message->policy, out);
         tell(agent, why, now_ms, out);
         return;
     }

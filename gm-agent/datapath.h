@@ -28,6 +28,9 @@ struct datapath_state {
      * and nothing but UDP 848, 500, 4500 and the local deny entries may be forwarded between LAN and WAN.
      * What the machine itself sends and gets is not touched. */
     bool closed;
+    /* The group's policy protects IPv6 and was refused, so that older keys hold without it: IPv6 between LAN and WAN is closed
+     * in the same way. Back ends that can do IPv6 themselves leave it alone. */
+    bool ipv6_closed;
     const struct selector *denies; /* local: pass in clear whatever the group says */
     size_t deny_count;
     enum datapath_direction direction;

@@ -85,6 +85,19 @@ static err_t read_site(const struct xfrm_datapath *dp, struct xfrm_site *out, co
     return err;
 }
 
+/* Beside the rules of an earlier run: what it could not know. */
+static err_t close_ipv6(struct xfrm_datapath *dp, const char **why)
+{
+    struct bytes batch;
+    uint32_t last_seq;
+    if (!dp->site.ipv6)
+        return E_OK;
+    *why = "the kernel refuses the nftables rules that close IPv6";
+    err_t err = nft_ruleset_close_ipv6(&dp->site, xfrm_socket_next_seq(dp->nft), dp->scratch, NFT_RULESET_MAX,
+                                       &batch, &last_seq);
+    return err == E_OK ? xfrm_socket_batch(dp->nft, batch, last_seq) : err;
+}
+
 static err_t xfrm_apply(struct datapath *datapath, const struct datapath_state *state, const char **why)
 {
     struct xfrm_datapath *dp = (struct xfrm_datapath *)datapath;
@@ -93,7 +106,7 @@ static err_t xfrm_apply(struct datapath *datapath, const struct datapath_state *
     /* What an earlier run left is stricter than a closed door, and lets its packets through: it stays until
      * the first policy of this run. */
     if (state->closed && dp->taken_over && !dp->applied)
-        return E_OK;
+        return state->ipv6_closed ? close_ipv6(dp, why) : E_OK;
     err_t err = read_site(dp, &site, why);
     if (err != E_OK)
         return err;

@@ -122,6 +122,16 @@ static err_t find_vrf(struct xfrm_site *site, const char **why)
     return err;
 }
 
+/* Switched on or off, now or later: in the kernel at all. */
+static bool has_ipv6(void)
+{
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool has = fd >= 0 || errno != EAFNOSUPPORT;
+    if (fd >= 0)
+        close(fd);
+    return has;
+}
+
 err_t xfrm_site_read(struct xfrm_site *site, const struct gm_datapath_config *config, const char **why)
 {
     struct ifreq answer;
@@ -137,6 +147,7 @@ err_t xfrm_site_read(struct xfrm_site *site, const struct gm_datapath_config *co
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return E_IO;
+    site->ipv6 = has_ipv6();
     err_t err = read_wan(fd, site, config, why);
     for (size_t i = 0; i < config->lan_count && err == E_OK; i++) {
         *why = "there is no LAN device of that name";

@@ -42,6 +42,13 @@ static void lead_all(struct nft_batch *b, const struct xfrm_site *site, uint32_t
     }
 }
 
+void nft_closed_chains(struct nft_batch *b)
+{
+    static const struct nft_hook forward = {"filter", NF_INET_FORWARD, 0, NULL};
+    nft_chain_new(b, NFT_CLOSED_CHAIN, &forward);
+    nft_chain_new(b, NFT_SHUT_CHAIN, NULL);
+}
+
 void nft_closed_rules(struct nft_batch *b, const struct xfrm_site *site, const char *out, const char *in)
 {
     for (size_t i = 0; i < site->lan_count; i++)
@@ -50,12 +57,15 @@ void nft_closed_rules(struct nft_batch *b, const struct xfrm_site *site, const c
         lead_all(b, site, site->vrf_index);
     for (size_t i = 0; i < 2 * XFRM_CONTROL_PORT_COUNT; i++) {
         nft_rule_begin(b, NFT_SHUT_CHAIN);
-        nft_match_protocol(b, IPPROTO_UDP, true);
+        if (b->family == NFPROTO_IPV6)
+            nft_match_transport(b, IPPROTO_UDP);
+        else
+            nft_match_protocol(b, IPPROTO_UDP, true);
         nft_match_port(b, i % 2 == 0 ? 0 : 2, xfrm_control_ports[i / 2]);
         nft_verdict(b, NF_ACCEPT, NULL);
         nft_rule_end(b);
     }
-    for (size_t i = 0; i < site->deny_count; i++) {
+    for (size_t i = 0; i < site->deny_count && b->family == NFPROTO_IPV4; i++) {
         nft_rule_begin(b, NFT_SHUT_CHAIN);
         nft_match_selector(b, &site->deny[i]);
         nft_verdict(b, NF_ACCEPT, NULL);

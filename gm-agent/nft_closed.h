@@ -1,6 +1,7 @@
 /* nft_closed.h - rules while no policy is known (before the first registration, or after the keys have
  * ended): nothing is forwarded between the LAN devices and the WAN but key management and the local
- * exceptions. What the machine itself sends and gets is not touched, or it could never register. With the
+ * exceptions, in IPv4 and IPv6 alike. What the machine itself sends and gets is not touched, neighbour discovery
+ * least of all, or it could never register. With the
  * first policy these rules go in the same batch that brings the guard of that policy, and before it has its
  * SAs, so no packet gets past between. Pure. */
 #ifndef GM_AGENT_NFT_CLOSED_H
@@ -12,7 +13,9 @@
 #define NFT_CLOSED_CHAIN "closed" /* in the forward hook */
 #define NFT_SHUT_CHAIN "shut"     /* jumped to */
 
-/* out, in: the counters of what is dropped on its way to the WAN and from there. */
+void nft_closed_chains(struct nft_batch *b);
+
+/* Into the batch's table, of either family. Local exceptions are IPv4. out, in: the counters of what is dropped on its way to the WAN and from there. */
 void nft_closed_rules(struct nft_batch *b, const struct xfrm_site *site, const char *out, const char *in);
 
 #endif

@@ -19,6 +19,12 @@ void nft_match_protocol(struct nft_batch *b, uint8_t protocol, bool equal)
     nft_compare(b, NFT_REG_1, equal, &protocol, 1);
 }
 
+void nft_match_transport(struct nft_batch *b, uint8_t protocol)
+{
+    nft_load_meta(b, NFT_META_L4PROTO, NFT_REG_1);
+    nft_compare(b, NFT_REG_1, true, &protocol, 1);
+}
+
 void nft_match_address(struct nft_batch *b, uint32_t at, const uint8_t addr[4])
 {
     nft_load_payload(b, NFT_PAYLOAD_NETWORK_HEADER, at, 4, NFT_REG_1);

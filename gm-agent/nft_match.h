@@ -1,4 +1,4 @@
-/* nft_match.h - conditions of a rule about IPv4 packets, each a few expressions. All use NFT_REG_1. */
+/* nft_match.h - conditions of a rule about IPv4 packets unless said, each a few expressions. All use NFT_REG_1. */
 #ifndef GM_AGENT_NFT_MATCH_H
 #define GM_AGENT_NFT_MATCH_H
 
@@ -10,6 +10,8 @@ enum { IP_PROTOCOL_AT = 9, IP_SRC_AT = 12, IP_DST_AT = 16 };
 /* key: NFT_META_IIFNAME or NFT_META_OIFNAME. */
 void nft_match_device(struct nft_batch *b, uint32_t key, const char *name, bool equal);
 void nft_match_protocol(struct nft_batch *b, uint8_t protocol, bool equal);
+/* In either family, behind extension headers. */
+void nft_match_transport(struct nft_batch *b, uint8_t protocol);
 void nft_match_address(struct nft_batch *b, uint32_t at, const uint8_t addr[4]);
 /* What is in NFT_REG_1 lies in the prefix. */
 void nft_match_loaded_prefix(struct nft_batch *b, const struct prefix *prefix);

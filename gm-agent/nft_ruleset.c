@@ -46,7 +46,6 @@ static const struct chain chains[] = {
     {defrag_chain, {"filter", NF_INET_PRE_ROUTING, -150, NULL}},
     {"clear", {"filter", NF_INET_PRE_ROUTING, -140, NULL}},
     {"mss", {"filter", NF_INET_FORWARD, -150, NULL}},
-    {NFT_CLOSED_CHAIN, {"filter", NF_INET_FORWARD, 0, NULL}},
     {"stash_forward", {"filter", NF_INET_FORWARD, 10, NULL}},
     {"stash_output", {"filter", NF_INET_LOCAL_OUT, 10, NULL}},
     {"untracked", {"filter", NF_INET_LOCAL_OUT, -450, NULL}},
@@ -56,7 +55,6 @@ static const struct chain chains[] = {
     {"clear_in", {NULL, 0, 0, NULL}},
     {"decrypted", {NULL, 0, 0, NULL}},
     {"leaving", {NULL, 0, 0, NULL}},
-    {NFT_SHUT_CHAIN, {NULL, 0, 0, NULL}},
 };
 
 const char *nft_ruleset_counter_name(enum nft_ruleset_counter id)
@@ -373,17 +371,31 @@ static bool is_hooked(const struct chain *chain, const struct xfrm_site *site)
     return chain->hook.type != NULL && (site->track || chain->name != defrag_chain);
 }
 
+/* Those of the table; the last one only where there is IPv6. */
+static const uint8_t families[] = {NFPROTO_NETDEV, NFPROTO_IPV4, NFPROTO_IPV6};
+
+static size_t family_count(const struct xfrm_site *site)
+{
+    return site->ipv6 ? 3 : 2;
+}
+
+static void make_table(struct nft_batch *b, uint8_t family, const char *table)
+{
+    nft_table_use(b, family, table);
+    nft_table_new(b);
+    nft_table_delete(b);
+    nft_table_new(b);
+    for (int k = 0; k < NFT_COUNTER_COUNT; k++)
+        nft_counter_new(b, counter_names[k]);
+    if (family == NFPROTO_IPV6)
+        nft_closed_chains(b);
+}
+
 static void make_tables(struct nft_batch *b, const struct xfrm_site *site, const char *table)
 {
-    static const uint8_t families[] = {NFPROTO_IPV4, NFPROTO_NETDEV};
-    for (size_t i = 0; i < 2; i++) {
-        nft_table_use(b, families[i], table);
-        nft_table_new(b);
-        nft_table_delete(b);
-        nft_table_new(b);
-        for (int k = 0; k < NFT_COUNTER_COUNT; k++)
-            nft_counter_new(b, counter_names[k]);
-    }
+    for (size_t i = 0; i < family_count(site); i++)
+        make_table(b, families[i], table);
+    nft_table_use(b, NFPROTO_NETDEV, table);
     for (size_t i = 0; i < site->wan_count; i++) {
         const struct nft_hook egress = {"filter", NETDEV_EGRESS, 0, site->wan[i].name};
         if (site->wan[i].index != 0)
@@ -393,15 +405,31 @@ static void make_tables(struct nft_batch *b, const struct xfrm_site *site, const
     nft_set_new(b, spi_set, SPI_SET_ID, SPI_TYPE, sizeof(uint32_t));
     for (size_t i = 0; i < sizeof(chains) / sizeof(chains[0]); i++)
         nft_chain_new(b, chains[i].name, is_hooked(&chains[i], site) ? &chains[i].hook : NULL);
+    nft_closed_chains(b);
 }
 
-static void clear_tables(struct nft_batch *b, const char *table)
+static void clear_tables(struct nft_batch *b, const struct xfrm_site *site, const char *table)
 {
-    nft_table_use(b, NFPROTO_NETDEV, table);
-    nft_rules_flush(b);
+    for (size_t i = 0; i < family_count(site); i++) {
+        nft_table_use(b, families[i], table);
+        nft_rules_flush(b);
+    }
     nft_table_use(b, NFPROTO_IPV4, table);
-    nft_rules_flush(b);
     nft_set_flush(b, spi_set);
+}
+
+static void rules_shut(struct nft_batch *b, const struct xfrm_site *site, uint8_t family, const char *table)
+{
+    nft_table_use(b, family, table);
+    nft_closed_rules(b, site, counter_names[NFT_COUNTER_LEAK], counter_names[NFT_COUNTER_NOT_IPSEC]);
+}
+
+static err_t finish(struct nft_batch *b, struct bytes *out, uint32_t *last_seq)
+{
+    err_t err = nft_batch_end(b);
+    *out = (struct bytes){b->data, b->len};
+    *last_seq = b->last_seq;
+    return err;
 }
 
 err_t nft_ruleset_build(const struct xfrm_site *site, const struct datapath_state *state, bool fresh,
@@ -415,7 +443,7 @@ err_t nft_ruleset_build(const struct xfrm_site *site, const struct datapath_stat
     if (fresh)
         make_tables(&b, site, table);
     else
-        clear_tables(&b, table);
+        clear_tables(&b, site, table);
     for (size_t i = 0; i < state->in_count; i++)
         spis[i] = htonl(state->in[i]->spi);
     nft_set_add(&b, spi_set, spis, state->in_count);
@@ -424,7 +452,7 @@ err_t nft_ruleset_build(const struct xfrm_site *site, const struct datapath_stat
     rule_defrag(&b, site);
     rules_clear(&b, site, state);
     if (state->closed)
-        nft_closed_rules(&b, site, counter_names[NFT_COUNTER_LEAK], counter_names[NFT_COUNTER_NOT_IPSEC]);
+        rules_shut(&b, site, NFPROTO_IPV4, table);
     rules_mss(&b, site, state);
     rules_stash(&b, site);
     rules_restore(&b, site, state);
@@ -433,10 +461,21 @@ err_t nft_ruleset_build(const struct xfrm_site *site, const struct datapath_stat
     for (size_t i = 0; i < site->wan_count; i++)
         if (site->wan[i].index != 0)
             rules_egress(&b, site, i);
-    err_t err = nft_batch_end(&b);
-    *out = (struct bytes){buffer, b.len};
-    *last_seq = b.last_seq;
-    return err;
+    if (site->ipv6 && (state->closed || state->ipv6_closed))
+        rules_shut(&b, site, NFPROTO_IPV6, table);
+    return finish(&b, out, last_seq);
+}
+
+err_t nft_ruleset_close_ipv6(const struct xfrm_site *site, uint32_t seq, uint8_t *buffer, size_t cap,
+                             struct bytes *out, uint32_t *last_seq)
+{
+    char table[NFT_NAME_MAX];
+    struct nft_batch b;
+    nft_ruleset_table(site, table);
+    nft_batch_begin(&b, buffer, cap, seq);
+    make_table(&b, NFPROTO_IPV6, table);
+    rules_shut(&b, site, NFPROTO_IPV6, table);
+    return finish(&b, out, last_seq);
 }
 
 err_t nft_ruleset_remove(const struct xfrm_site *site, uint32_t seq, uint8_t *buffer, size_t cap,
@@ -446,13 +485,10 @@ err_t nft_ruleset_remove(const struct xfrm_site *site, uint32_t seq, uint8_t *bu
     struct nft_batch b;
     nft_ruleset_table(site, table);
     nft_batch_begin(&b, buffer, cap, seq);
-    for (unsigned i = 0; i < 2; i++) {
-        nft_table_use(&b, i == 0 ? NFPROTO_NETDEV : NFPROTO_IPV4, table);
+    for (size_t i = 0; i < family_count(site); i++) {
+        nft_table_use(&b, families[i], table);
         nft_table_new(&b);
         nft_table_delete(&b);
     }
-    err_t err = nft_batch_end(&b);
-    *out = (struct bytes){buffer, b.len};
-    *last_seq = b.last_seq;
-    return err;
+    return finish(&b, out, last_seq);
 }

@@ -1,5 +1,6 @@
 /* nft_ruleset.h - the nftables half of the XFRM data path as one batch (DATAPATH 0, 6, 9): what XFRM cannot
- * do alone for a group. Pure. One table in two families, ip and netdev, named after the instance:
+ * do alone for a group. Pure. One table in the families ip, netdev and, where there is IPv6, ip6 (which holds
+ * nft_closed.h alone), named after the instance:
  *
  * - inward: ESP under a known SPI from the WAN is led to our WAN address, where the inbound SAs are
  * - defrag: fragments of ESP are put together before "inward" looks at the SPI
@@ -41,6 +42,9 @@ void nft_ruleset_table(const struct xfrm_site *site, char out[NFT_NAME_MAX]);
 err_t nft_ruleset_build(const struct xfrm_site *site, const struct datapath_state *state, bool fresh,
                         uint32_t seq, uint8_t *buffer, size_t cap, struct bytes *out,
                         uint32_t *last_seq) MUST_USE;
+/* The table of IPv6 alone, made anew and closed: for rules of an earlier run, which stay beside it. */
+err_t nft_ruleset_close_ipv6(const struct xfrm_site *site, uint32_t seq, uint8_t *buffer, size_t cap,
+                             struct bytes *out, uint32_t *last_seq) MUST_USE;
 /* Takes the table away; no error when it is not there. */
 err_t nft_ruleset_remove(const struct xfrm_site *site, uint32_t seq, uint8_t *buffer, size_t cap,
                          struct bytes *out, uint32_t *last_seq) MUST_USE;

@@ -49,6 +49,7 @@ struct xfrm_site {
     uint32_t lan_index[GM_LAN_MAX];
     size_t lan_count;
     bool track;                  /* this kernel puts fragments together only where it tracks connections */
+    bool ipv6;                   /* this kernel has it: where IPv4 is closed, it is, too */
     bool copy_df;                /* ESP may be fragmented only if what is in it may */
     uint32_t inner_mtu;          /* as configured; 0: as long as fits */
     const struct selector *deny; /* what this machine lets pass in clear although a selector protects it */

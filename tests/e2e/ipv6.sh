@@ -103,9 +103,31 @@ netlab_start gm1 gm1 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm1.conf"
 check "and is there again" netlab_wait 40 ping6 -c 1 -W 1
 
 netlab_stop gm2
+# Back end xfrm cannot do IPv6: without it h2 talks in clear, with it nothing of h2 leaves.
+from_h2() { netlab_count "$NETLAB_DIR/$1.pcap" "ip6 and src $(site 2)::10"; }
+seen_from_h2() { netlab_in h2 ping -6 -q -c 1 -W 1 "$(site 1)::10" > /dev/null; [ "$(from_h2 "$1")" != 0 ]; }
+seen_marker() { [ "$(netlab_count "$NETLAB_DIR/$1.pcap" "icmp")" -ge 2 ]; }
+netlab_capture bare wan gm2
+check "without an agent h2 talks in clear" netlab_wait 10 seen_from_h2 bare
+netlab_stop bare INT
 sed -i 's/backend = "user"/backend = "xfrm"/' "$NETLAB_DIR/gm2.conf"
 netlab_start gm2x gm2 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm2.conf"
 refused() { grep -q 'IPv6 selectors are not supported by this data path' "$NETLAB_DIR/gm2x.log"; }
 check "back end xfrm refuses the whole policy" netlab_wait 20 refused
 check "and registers no policy" bash -c "! '$NETLAB_BIN/gm-agent' -c '$NETLAB_DIR/gm2.conf' show crypto gdoi 2>/dev/null | grep -q 'Registration status *: Registered'"
+netlab_capture shut wan gm2
+check "without a policy, IPv6 of hosts does not pass in either direction" \
+    bash -c "! ip netns exec '$(netlab_ns h2)' ping -6 -q -c 5 -i 0.1 -W 1 '$(site 1)::10'"
+netlab_in gm2 ping -q -c 2 -i 0.1 -W 1 10.1.14.1 > /dev/null
+check "the capture is up to date" netlab_wait 5 seen_marker shut
+check "nothing of h2 is on the WAN" [ "$(from_h2 shut)" = 0 ]
+check "it is counted" netlab_wait 5 counted 2 no_key 5
+before=$(counter 2 not_ipsec)
+netlab_in wan ping -6 -q -c 3 -i 0.1 -W 1 -I 2001:db8:99::1 "$(site 2)::10" > /dev/null
+check "what comes from outside as well" netlab_wait 5 counted 2 not_ipsec $((before + 3))
+check "the member's own IPv6 works" netlab_in gm2 ping -6 -q -c 1 -W 3 2001:db8:fff2::1
+check "also on the LAN" netlab_in gm2 ping -6 -q -c 1 -W 3 "$(site 2)::10"
+netlab_stop shut INT
+netlab_stop gm2x
+check "at its end it opens the door" bash -c "! ip netns exec '$(netlab_ns gm2)' nft list ruleset | grep -q quorate"
 e2e_end

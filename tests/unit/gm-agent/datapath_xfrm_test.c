@@ -78,6 +78,49 @@ static void be_closed(void)
     f.state.closed = true;
 }
 
+static bool ipv6_shut(void)
+{
+    const char *lead = "iif \"lan\" oifname \"wan\" jump shut";
+    return has("nft list chain ip6 quorate_gdoi0 closed", lead) &&
+           has("nft list chain ip6 quorate_gdoi0 shut", "oifname \"wan\" counter name \"leak\" drop") &&
+           has("nft list chain ip6 quorate_gdoi0 shut", "iifname \"wan\" counter name \"not_ipsec\" drop") &&
+           has("nft list chain ip6 quorate_gdoi0 shut", "udp dport 848 accept");
+}
+
+static bool ipv6_open(void)
+{
+    return !has("nft list table ip6 quorate_gdoi0", "drop") && has("nft list table ip6 quorate_gdoi0", "chain closed");
+}
+
+static void ipv6_is_closed_and_open_with_ipv4(void **state)
+{
+    (void)state;
+    be_closed();
+    open_it();
+    apply_ok();
+    assert_true(ipv6_shut());
+    f.state.selector_count = 1;
+    f.state.closed = false;
+    apply_ok();
+    assert_true(ipv6_open()); /* this policy has none */
+}
+
+static void ipv6_of_a_refused_policy_is_closed_beside_the_older_one(void **state)
+{
+    (void)state;
+    no_keys();
+    open_it();
+    apply_ok();
+    assert_true(ipv6_open());
+    f.state.ipv6_closed = true;
+    apply_ok();
+    assert_true(ipv6_shut());
+    assert_false(has("nft list chain ip quorate_gdoi0 shut", "drop")); /* IPv4 goes on as it was */
+    f.state.ipv6_closed = false;
+    apply_ok();
+    assert_true(ipv6_open());
+}
+
 static void without_a_policy_only_key_management_passes(void **state)
 {
     (void)state;
@@ -113,6 +156,15 @@ static void what_is_taken_over_is_not_closed(void **state)
     apply_ok();
     assert_true(has("ip xfrm policy list dir out", "action block"));
     assert_false(has("nft list chain ip quorate_gdoi0 shut", "drop"));
+    assert_true(ipv6_open());
+    f.state.ipv6_closed = true; /* the policy that it gets now is one that was refused */
+    apply_ok();
+    assert_true(ipv6_shut());
+    assert_true(has("ip xfrm policy list dir out", "action block"));
+    f.state.ipv6_closed = f.state.closed = false;
+    f.state.selector_count = 1;
+    apply_ok();
+    assert_true(ipv6_open());
 }
 
 static void other_peoples_entries_stay(void **state)
@@ -273,6 +325,8 @@ int main(void)
         TEST(all_is_gone_after_the_end),
         TEST(if_asked_to_it_leaves_all_in_force),
         TEST(without_a_policy_only_key_management_passes),
+        TEST(ipv6_is_closed_and_open_with_ipv4),
+        TEST(ipv6_of_a_refused_policy_is_closed_beside_the_older_one),
         TEST(what_is_taken_over_is_not_closed),
         TEST(other_peoples_entries_stay),
         TEST(a_changed_policy_replaces_the_old_one),

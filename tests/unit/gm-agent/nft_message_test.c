@@ -227,6 +227,64 @@ static void fragments_are_put_together_without_tracking(void **state)
     assert_true(chain_has_hook(batch, "defrag"));
 }
 
+/* Families of the messages of a kind. */
+static size_t of_family(struct bytes batch, uint16_t type, uint8_t family)
+{
+    size_t count = 0;
+    for (size_t i = 1; i + 1 < message_count(batch); i++) {
+        const struct nlmsghdr *m = message_at(batch, i);
+        count += m->nlmsg_type == ((NFNL_SUBSYS_NFTABLES << 8) | type) && body(m).data[0] == family;
+    }
+    return count;
+}
+
+#define LOAD_META(key_hex)                                                                                             \
+    "2400 0180 0900 0100 6d657461 00000000"                                                                            \
+    "1400 0280 0800 0200 000000" key_hex " 0800 0100 00000001"
+
+/* "iif 5 oifname wan jump shut", back, then six ports, then nothing. */
+static void ipv6_is_closed_with_the_same_rules_but_for_where_the_protocol_stands(void **state)
+{
+    struct fixture f;
+    struct bytes batch;
+    struct selector deny = fixture_selector("10.9.0.0/16", "10.0.0.0/8");
+    uint32_t last;
+    (void)state;
+    fixture_init(&f);
+    f.site.deny = &deny;
+    f.site.deny_count = 1; /* IPv4: of no use here */
+    assert_ok(nft_ruleset_close_ipv6(&f.site, 1, buffer, sizeof(buffer), &batch, &last));
+    assert_int_equal(of_family(batch, NFT_MSG_NEWRULE, NFPROTO_IPV6), 2 + 6 + 2);
+    assert_int_equal(of_family(batch, NFT_MSG_NEWTABLE, NFPROTO_IPV4), 0);
+    assert_true(chain_has_hook(batch, "closed"));
+    assert_false(chain_has_hook(batch, "shut"));
+    assert_bytes(body(rule_at(batch, "shut", 0)),
+                 "0a 00 0000"                                                                /* nfgenmsg: ipv6 */
+                 "1200 0100 71756f72 6174655f 67646f69 30000000"                             /* "quorate_gdoi0" */
+                 "0900 0200 73687574 00000000"                                               /* "shut" */
+                 "e400 0480" LOAD_META("10")                                                 /* l4proto */
+                 "2c00 0180 0800 0100 636d7000"                                              /* "cmp": is */
+                 "2000 0280 0800 0100 00000001 0800 0200 00000000 0c00 0380 0500 0100 11000000" /* UDP */
+                 "3400 0180 0c00 0100 7061796c6f616400"                                      /* "payload" */
+                 "2400 0280 0800 0100 00000001 0800 0200 00000002 0800 0300 00000000 0800 0400 00000002"
+                 "2c00 0180 0800 0100 636d7000"
+                 "2000 0280 0800 0100 00000001 0800 0200 00000000 0c00 0380 0600 0100 03500000" /* 848 */
+                 "3000 0180 0e00 0100 696d6d65 64696174 65000000"                            /* "immediate" */
+                 "1c00 0280 0800 0100 00000000 1000 0280 0c00 0280 0800 0100 00000001");     /* accept */
+    f.site.ipv6 = true;
+    assert_ok(nft_ruleset_build(&f.site, &f.state, true, 1, buffer, sizeof(buffer), &batch, &last));
+    assert_int_equal(of_family(batch, NFT_MSG_NEWTABLE, NFPROTO_IPV6), 2);
+    assert_int_equal(of_family(batch, NFT_MSG_NEWRULE, NFPROTO_IPV6), 0); /* a policy without IPv6 leaves it alone */
+    f.state.ipv6_closed = true;
+    assert_ok(nft_ruleset_build(&f.site, &f.state, true, 1, buffer, sizeof(buffer), &batch, &last));
+    assert_int_equal(of_family(batch, NFT_MSG_NEWRULE, NFPROTO_IPV6), 2 + 6 + 2);
+    f.site.ipv6 = false; /* the kernel would refuse all of it */
+    f.state.closed = true;
+    assert_ok(nft_ruleset_build(&f.site, &f.state, true, 1, buffer, sizeof(buffer), &batch, &last));
+    assert_int_equal(of_family(batch, NFT_MSG_NEWTABLE, NFPROTO_IPV6), 0);
+    assert_int_equal(of_family(batch, NFT_MSG_NEWRULE, NFPROTO_IPV6), 0);
+}
+
 static void the_same_state_gives_the_same_batch(void **state)
 {
     static uint8_t again[NFT_RULESET_MAX];
@@ -296,6 +354,7 @@ int main(void)
         cmocka_unit_test(the_largest_policy_fits),
         cmocka_unit_test(what_comes_in_by_no_uplink_is_let_alone),
         cmocka_unit_test(fragments_are_put_together_without_tracking),
+        cmocka_unit_test(ipv6_is_closed_with_the_same_rules_but_for_where_the_protocol_stands),
         cmocka_unit_test(the_same_state_gives_the_same_batch),
         cmocka_unit_test(failing_memory_is_reported),
         cmocka_unit_test(a_counter_is_read),

@@ -109,6 +109,39 @@ static void a_policy_that_we_cannot_do_is_refused_whole(void **state)
     world_close(w);
 }
 
+/* A rekey to one selector, of which the world can do IPv4 only as it is. */
+static void push_selector(struct world *w, uint32_t spi, const char *src, const char *dst)
+{
+    struct group_policy policy = {0};
+    policy.teks[policy.tek_count++] = world_tek(w, spi, 3600);
+    policy.selectors[policy.selector_count++] = world_selector(src, dst);
+    struct push_content content = {.seq = ++w->seq, .policy = &policy};
+    struct writer writer = writer_over(push_buffer, sizeof(push_buffer));
+    world_push_content(w, &w->policy.kek, &content, &writer);
+    world_push(w, writer_bytes(&writer));
+    world_run(w, 100);
+}
+
+static void ipv6_of_a_refused_policy_is_closed_while_older_keys_hold(void **state)
+{
+    (void)state;
+    for (unsigned kind = 0; kind < 3; kind++) {
+        struct world *w = world_registered(35 + kind);
+        w->config.datapath.fail_open = kind == 1;
+        w->config.datapath.direction = kind == 2 ? DATAPATH_RECEIVE_ONLY : DATAPATH_BOTH;
+        push_selector(w, 0x1002, "10.0.0.0/8", "255.255.255.255/32"); /* refused or not: nothing about IPv6 */
+        assert_false(w->ipv6_closed);
+        push_selector(w, 0x1003, "2001:db8:1::/48", "ff05::/16");
+        assert_int_equal(w->selector_count == 0, false);
+        assert_false(w->closed);
+        assert_int_equal(w->ipv6_closed, kind == 0); /* open by choice, or meant to leave in clear */
+        push_selector(w, 0x1004, "10.0.0.0/8", "10.0.0.0/8");
+        assert_int_equal(w->selector_count, 1);
+        assert_false(w->ipv6_closed);
+        world_close(w);
+    }
+}
+
 static void a_registration_with_a_policy_that_we_cannot_do_is_told_to_its_server(void **state)
 {
     (void)state;
@@ -117,6 +150,7 @@ static void a_registration_with_a_policy_that_we_cannot_do_is_told_to_its_server
     world_start(w);
     world_run(w, 3600000);
     assert_false(w->agent.registered);
+    assert_true(w->closed && w->ipv6_closed);
     assert_int_equal(w->ks[0].refusals, w->ks[0].registered); /* each time, but never in a loop */
     assert_in_range(w->ks[0].refusals, 5, 14);
     w->policy.selectors[0] = world_selector("10.1.0.0/16", "10.2.0.0/16");
@@ -201,6 +235,7 @@ int main(void)
         cmocka_unit_test(one_deleted_key_of_two_needs_no_registration),
         cmocka_unit_test(deletes_and_new_keys_in_one_push_replace),
         cmocka_unit_test(a_policy_that_we_cannot_do_is_refused_whole),
+        cmocka_unit_test(ipv6_of_a_refused_policy_is_closed_while_older_keys_hold),
         cmocka_unit_test(a_registration_with_a_policy_that_we_cannot_do_is_told_to_its_server),
         cmocka_unit_test(a_counter_mode_key_by_rekey_makes_it_register_for_a_sender_id),
         cmocka_unit_test(sender_ids_of_the_registration_hold_for_later_keys),

@@ -97,6 +97,7 @@ struct world {
     size_t in_count;
     size_t selector_count;
     bool closed;
+    bool ipv6_closed;
     uint32_t time_window_ms;
     struct group_clock clock;
     uint32_t sid;
@@ -161,6 +162,7 @@ static inline void world_apply(struct world *w)
             w->in_spis[i] = state.in[i]->spi;
         w->selector_count = state.selector_count;
         w->closed = state.closed;
+        w->ipv6_closed = state.ipv6_closed;
         w->time_window_ms = state.time_window_ms;
         w->clock = state.clock;
         w->sid_count = state.sid_count;
