@@ -95,9 +95,9 @@ awk -v hz=100 '
       if ($1 == "plain") { plain = $2; plain_cpu = cpu }
       esp = cpu - plain_cpu
       if (part[1] == "tunnel") { tunnel[part[2]] = $2; tunnel_esp[part[2]] = esp }
-      known = part[2] in tunnel
+      known = (part[2] in tunnel)
       printf "%-12s %8.1f %9.3f %10s %8.1f %8.1f %10s %10.1f %7.2f\n", $1, $2, $2 / plain,
           known ? sprintf("%.2f", $2 / tunnel[part[2]]) : "-", cpu, esp,
-          known && tunnel_esp[part[2]] > 0 ? sprintf("%.2f", esp / tunnel_esp[part[2]]) : "-",
+          known ? sprintf("%.2f", esp / tunnel_esp[part[2]]) : "-",
           ($5 + $6) / hz * 1e6 / $4, 100 * ($4 - $3) / $4 }' /tmp/results
 suite_end
