@@ -40,7 +40,7 @@ struct mail_answer {
     err_t err;
     uint32_t seq;   /* MAIL_REKEY: the sequence number that was committed; MAIL_SIGNING_ROTATE: the version */
     uint64_t index; /* applied Raft index after it */
-    char text[MAIL_TEXT_MAX];
+    char text[MAIL_TEXT_MAX]; /* with E_UNSUPPORTED: the reason, if the cluster's level is it */
     uint8_t *octets; /* MAIL_BACKUP: heap, of whoever has the answer; NULL: none */
     size_t octets_len;
 };

@@ -165,13 +165,17 @@ static const char *subject_of(enum mailbox_kind kind)
     }
 }
 
-static void answer_problem(struct reply *reply, enum mailbox_kind kind, err_t err)
+static void answer_problem(struct reply *reply, enum mailbox_kind kind, const struct mail_answer *answer)
 {
+    err_t err = answer->err;
     if (kind == MAIL_BACKUP && is_about_key(err)) {
         reply_problem(reply, PROBLEM_CONFLICT, "The backup key (node.backup_key_file): %s", err_text(err));
     } else if (kind == MAIL_SIGNING_ROTATE && err == E_STATE) {
         reply_problem(reply, PROBLEM_ROTATION_UNFINISHED,
                       "A group still has a KEK whose rekeys are signed by the key before; wait for its KEK rekey");
+        reply_add(reply, "error", json_string(err_name(err)));
+    } else if (err == E_UNSUPPORTED && answer->text[0] != '\0') {
+        reply_problem(reply, PROBLEM_CLUSTER_LEVEL, "%s: %s", subject_of(kind), answer->text);
         reply_add(reply, "error", json_string(err_name(err)));
     } else {
         reply_error(reply, err, subject_of(kind));
@@ -183,7 +187,7 @@ void route_answered(struct reply *reply, const struct mail_answer *answer)
     struct mail mail = reply->mail;
     reply->deferred = false;
     if (answer->err != E_OK) {
-        answer_problem(reply, mail.kind, answer->err);
+        answer_problem(reply, mail.kind, answer);
         return;
     }
     if (mail.kind == MAIL_BACKUP) {

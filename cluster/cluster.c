@@ -32,7 +32,10 @@ void cluster_fatal(struct cluster *c, err_t err, const char *reason)
     if (c->dead)
         return;
     c->dead = true;
-    event(STORAGE_FAILED, reason, err_text(err));
+    if (err == E_OLD_BUILD)
+        cluster_level_tell_old(c);
+    else
+        event(STORAGE_FAILED, reason, err_text(err));
     cluster_set_ready(c, false, reason);
     cluster_drop_proposals(c, E_CANCELED);
     cluster_forward_drop(c, E_CANCELED);

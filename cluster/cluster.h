@@ -60,12 +60,13 @@ struct cluster_options {
     void (*on_member_removed)(void *context, const struct ks_group *group, const struct ks_member *member);
     /* This node may serve (log replayed, has a leader) or may not any more; reason is static text. */
     void (*on_ready)(void *context, bool ready, const char *reason);
-    /* Storage failed or the state cannot go on: the server must stop. */
+    /* Storage failed or the state cannot go on (E_OLD_BUILD: not with this build): the server must stop. */
     void (*on_fatal)(void *context, err_t err, const char *reason);
 };
 
 /* Opens and recovers: torn tail cut (WAL_TORN_TAIL), damage refused (E_CORRUPT, WAL_DAMAGED), store rebuilt where needed. The first
- * start makes node id, node key, data key and a one-voter configuration. E_IO, E_PERMISSION, E_CORRUPT, E_NO_MEMORY. */
+ * start makes node id, node key, data key and a one-voter configuration. E_IO, E_PERMISSION, E_CORRUPT, E_NO_MEMORY; E_OLD_BUILD: the
+ * data or the cluster to be joined is of a level above this build's (BUILD_TOO_OLD, JOIN_FAILED). */
 err_t cluster_open(struct cluster **out, const struct cluster_options *options) MUST_USE;
 /* Begin to take part; callbacks come from the loop. */
 err_t cluster_start(struct cluster *cluster) MUST_USE;
@@ -75,7 +76,7 @@ void cluster_free(struct cluster *cluster);
 
 /* Queue one command. 'done' runs when it was applied (result->err), or with E_CANCELED / E_NO_QUORUM when its fate is unknown or
  * it was dropped (result->group and member are NULL then). Encoded at once: the command is not kept. Errors: E_FULL, E_NOT_PRIMARY,
- * E_STATE (not ready), E_LIMIT (too long); done is not called then. */
+ * E_STATE (not ready), E_LIMIT (too long), E_UNSUPPORTED (above the cluster's level); done is not called then. */
 typedef void (*cluster_done_fn)(void *context, const struct apply_result *result);
 err_t cluster_propose(struct cluster *cluster, const struct command *command, cluster_done_fn done, void *context) MUST_USE;
 
@@ -120,6 +121,7 @@ struct cluster_status {
     uint64_t divergences; /* differences seen, since the start */
     bool disk_slow;
     uint32_t level; /* of the cluster */
+    uint32_t level_refused; /* what the last command needed that was refused for its level; 0: none was */
 };
 struct cluster_peer_status {
     struct node_record node;

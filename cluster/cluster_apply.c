@@ -82,6 +82,8 @@ static err_t apply_one(struct cluster *c, const struct command *command, const s
     if (err != E_OK)
         return err;
     cluster_note_applied(c, command, &result, &before);
+    if (result.err == E_UNSUPPORTED && !level_knows(c->build, command->type))
+        command = NULL; /* whoever is told could not read it */
     tell(c, command, &result, ours, from_here ? origin->request : 0);
     return E_OK;
 }
@@ -100,7 +102,7 @@ static err_t apply_batch(struct cluster *c, uint64_t index, const struct raft_no
         struct command command;
         struct origin origin = read_origin(&body, version);
         err_t err = body.err != E_OK ? E_CORRUPT : command_decode(&body, &command);
-        if (err != E_OK)
+        if (err != E_OK && err != E_UNSUPPORTED) /* a type that this build does not know is refused below */
             return err;
         err = apply_one(c, &command, &origin, txn, is_ours(c, index, entry->term));
         command_close(&command);
@@ -189,7 +191,9 @@ static void queue_add(struct cluster *c, const struct proposal *proposal)
 
 err_t cluster_queue(struct cluster *c, const struct command *command, cluster_done_fn done, void *context)
 {
-    err_t err = queue_room(c);
+    err_t err = cluster_level_gate(c, command->type);
+    if (err == E_OK)
+        err = queue_room(c);
     if (err != E_OK)
         return err;
     struct writer w = writer_over(c->queue + c->queue_len, BATCH_LEN_MAX - BATCH_HEAD - 8);

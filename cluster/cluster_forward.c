@@ -62,6 +62,9 @@ static void first_number(struct cluster *c)
 
 err_t cluster_forward(struct cluster *c, const struct command *command, cluster_done_fn done, void *context)
 {
+    err_t err = cluster_level_gate(c, command->type);
+    if (err != E_OK)
+        return err;
     uint8_t *buf = malloc(BATCH_LEN_MAX);
     struct forward *f = calloc(1, sizeof(*f));
     if (buf == NULL || f == NULL || c->forward_count == FORWARD_MAX) {
@@ -71,7 +74,7 @@ err_t cluster_forward(struct cluster *c, const struct command *command, cluster_
         return why;
     }
     struct writer w = writer_over(buf, BATCH_LEN_MAX - BATCH_HEAD - ORIGIN_LEN - 8);
-    err_t err = command_encode(&w, command);
+    err = command_encode(&w, command);
     uint8_t *fit = err == E_OK ? realloc(buf, w.len) : NULL;
     if (err == E_OK && fit == NULL)
         err = E_NO_MEMORY;
@@ -101,7 +104,10 @@ void cluster_forward_take(struct cluster *c, const uint8_t from[NODE_ID_LEN], st
     struct reader check = reader_over(encoded);
     if (command_decode(&check, &command) != E_OK)
         return;
+    unsigned type = command.type;
     command_close(&command);
+    if (cluster_level_gate(c, type) != E_OK)
+        return; /* whoever sent it has applied more than we: it comes again */
     if (reader_end(&check) == E_OK && cluster_queue_bytes(c, from, request, encoded, NULL, NULL) != E_OK)
         return;
     cluster_flush(c);

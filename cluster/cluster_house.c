@@ -102,8 +102,11 @@ static void lead_house(struct cluster *c)
     uint8_t primary[NODE_ID_LEN];
     bool has_authority = !cluster_has_peers(c) || c->state.ca.cert_len != 0;
     if (c->state.initialised && has_authority && !next_primary(c, primary)) {
-        if (cluster_has_peers(c))
-            (void)cluster_keep_members(c);
+        bool changes = cluster_has_peers(c) && cluster_keep_members(c);
+        if (changes || !cluster_level_raise(c))
+            return;
+        c->housekeeping = true;
+        cluster_flush(c);
         return;
     }
     struct command command = {.time_ms = cluster_now_ms(c)};
@@ -220,6 +223,10 @@ void cluster_note_applied(struct cluster *c, const struct command *command, cons
     switch (command->type) {
     case CMD_STATE_MARK:
         cluster_mark_applied(c);
+        break;
+    case CMD_CLUSTER_LEVEL_SET:
+        if (live)
+            event(CLUSTER_LEVEL, c->state.level);
         break;
     case CMD_ELECT:
         if (live && cluster_has_peers(c))

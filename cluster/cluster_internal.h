@@ -147,7 +147,7 @@ struct cluster {
     bool same_boot; /* as the clock's mark: the clock goes on exactly where it was */
     bool dead;      /* after on_fatal */
     bool stopping;
-    bool housekeeping; /* CLUSTER_INIT or ELECT of our own is on its way */
+    bool housekeeping; /* a command of the cluster's own is on its way: CLUSTER_INIT, ELECT, CLUSTER_LEVEL_SET */
     const char *role;
 
     /* With peers: cluster_peer.c, cluster_forward.c, cluster_member.c. */
@@ -184,6 +184,8 @@ struct cluster {
     struct cert_key *next_key; /* of a request on its way; NULL: none */
     bool renew_asked, cert_proposed;
     uint64_t renew_ms; /* no request before */
+    uint32_t level_heard;   /* the cluster's, above this build's; 0: not */
+    uint32_t level_refused; /* that the command asks for that was refused last; 0: none was */
     bool disk_slow;
     uint64_t disk_slow_since_ms;
     bool installing;
@@ -292,6 +294,10 @@ void cluster_mark_tick(struct cluster *c, uint64_t now_ms);
 /* ---- levels: cluster_level.c ---- */
 /* A sign of life: the level of that server's build, and of the cluster as far as it has applied. */
 void cluster_level_hear(struct cluster *c, struct peer *peer, uint32_t level, uint32_t cluster_level);
+/* Before a command is proposed. E_UNSUPPORTED: the cluster is below its level. */
+err_t cluster_level_gate(struct cluster *c, unsigned command) MUST_USE;
+bool cluster_level_raise(struct cluster *c); /* the leader's part. true: a command is on its way */
+void cluster_level_tell_old(const struct cluster *c); /* the event of E_OLD_BUILD */
 
 /* ---- forwards ---- */
 err_t cluster_forward(struct cluster *c, const struct command *command, cluster_done_fn done,

@@ -87,7 +87,7 @@ static err_t ask(struct cluster *c, const struct join_token *token, const struct
     addr_format(&own, text);
     memcpy(self.host, text, strlen(text) + 1);
     if (err == E_OK)
-        err = join_request_make(token, key, &self, c->options.rng, request, &request_len);
+        err = join_request_make(token, key, &self, c->build->level, c->options.rng, request, &request_len);
     if (err == E_OK)
         err = cluster_join_ask(&c->options.join, (struct bytes){request, request_len}, answer, &answer_len,
                                JOIN_LIMIT_MS);

@@ -372,6 +372,8 @@ void cluster_join_request(struct cluster *c, struct bytes encoded, const char *r
         err = record == NULL ? E_AUTH
                              : join_request_check(&request, record, c->state.cluster.cluster_id, c->wrap,
                                                   cluster_now_ms(c));
+    if ((err == E_OK || err == E_EXISTS) && request.level < c->state.level)
+        err = E_OLD_BUILD;
     if (err == E_OK)
         err = use_token(j, &request, record);
     else if (err == E_EXISTS && record != NULL && record->used) {

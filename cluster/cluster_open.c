@@ -195,7 +195,10 @@ static err_t fill_store(struct cluster *c, struct bytes stream)
         err = read_applied(c, &term);
     if (err != E_OK)
         return err;
-    if (!store_fits(c, term) || cluster_load_state(c) != E_OK) {
+    err = store_fits(c, term) ? cluster_load_state(c) : E_CORRUPT;
+    if (err == E_OLD_BUILD)
+        return err; /* nothing is wrong with the store */
+    if (err != E_OK) {
         if (c->snapshot.index == 0) {
             err = store_wipe(c->store);
         } else {
@@ -277,5 +280,9 @@ err_t cluster_recover(struct cluster *c)
         c->meta = (struct wal_meta){.term = 1};
         err = wal_meta_write(c->wal_dir, c->disk, c->node_id, &c->meta);
     }
-    return err == E_OK ? recover_data(c, first) : err;
+    if (err == E_OK)
+        err = recover_data(c, first);
+    if (err == E_OLD_BUILD)
+        cluster_level_tell_old(c);
+    return err;
 }

@@ -256,6 +256,8 @@ static void on_health(struct cluster *c, struct peer *peer, struct bytes body)
     peer->commit = commit;
     peer->leads = (flags & HEALTH_LEADS) != 0;
     cluster_level_hear(c, peer, level, cluster_level);
+    if (c->dead)
+        return;
     if (version >= 2)
         hear_time(c, peer, flags, time_ms);
     if ((flags & HEALTH_WELL) != 0)

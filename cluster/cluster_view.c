@@ -104,6 +104,7 @@ void cluster_status(const struct cluster *c, struct cluster_status *out)
         .divergences = c->divergences,
         .disk_slow = c->disk_slow,
         .level = c->state.level,
+        .level_refused = c->level_refused,
     };
 }
 

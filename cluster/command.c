@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "cluster/command_internal.h"
+#include "cluster/level.h"
 #include "storage/record_part.h"
 
 const char *command_name(enum command_type type)
@@ -211,73 +213,6 @@ static void decode_token(struct reader *r, struct join_record *out)
         reader_require(r, join_record_decode(out, row) == E_OK);
 }
 
-/* Commands with which a cluster is operated. */
-static void encode_operate_fields(struct writer *w, const struct command *c)
-{
-    switch (c->type) {
-    case CMD_NODE_PRIORITY:
-        write_bytes(w, BYTES_OF(c->u.node_priority.id));
-        write_u8(w, c->u.node_priority.priority);
-        return;
-    case CMD_NODE_CERT:
-        write_bytes(w, BYTES_OF(c->u.node_cert.id));
-        node_cert_encode(w, &c->u.node_cert.cert);
-        return;
-    case CMD_ENROL_SET:
-        prefix_encode(w, &c->u.enrol_set.peer);
-        enrolment_encode(w, &c->u.enrol_set.enrolment);
-        return;
-    case CMD_ENROL_USED:
-        prefix_encode(w, &c->u.enrol_used.peer);
-        write_bytes(w, BYTES_OF(c->u.enrol_used.token_id));
-        write_bytes(w, BYTES_OF(c->u.enrol_used.request_mac));
-        wrapped_encode(w, &c->u.enrol_used.psk);
-        return;
-    case CMD_MEMBER_QUARANTINED:
-        write_u32(w, c->u.member_quarantined.group_id);
-        identity_encode(w, &c->u.member_quarantined.identity);
-        name_encode(w, c->u.member_quarantined.reason, sizeof(c->u.member_quarantined.reason));
-        return;
-    case CMD_STATE_MARK:
-        return;
-    default:
-        writer_fail(w, E_RANGE);
-    }
-}
-
-static void decode_operate_fields(struct reader *r, struct command *out)
-{
-    switch (out->type) {
-    case CMD_NODE_PRIORITY:
-        read_into(r, out->u.node_priority.id, NODE_ID_LEN);
-        out->u.node_priority.priority = read_u8(r);
-        return;
-    case CMD_NODE_CERT:
-        read_into(r, out->u.node_cert.id, NODE_ID_LEN);
-        node_cert_decode(r, &out->u.node_cert.cert);
-        return;
-    case CMD_ENROL_SET:
-        prefix_decode(r, &out->u.enrol_set.peer);
-        enrolment_decode(r, &out->u.enrol_set.enrolment);
-        return;
-    case CMD_ENROL_USED:
-        prefix_decode(r, &out->u.enrol_used.peer);
-        read_into(r, out->u.enrol_used.token_id, ENROL_ID_LEN);
-        read_into(r, out->u.enrol_used.request_mac, ENROL_MAC_LEN);
-        wrapped_decode(r, &out->u.enrol_used.psk);
-        return;
-    case CMD_MEMBER_QUARANTINED:
-        out->u.member_quarantined.group_id = read_u32(r);
-        identity_decode(r, &out->u.member_quarantined.identity);
-        name_decode(r, out->u.member_quarantined.reason, sizeof(out->u.member_quarantined.reason));
-        return;
-    case CMD_STATE_MARK:
-        return;
-    default:
-        reader_fail(r, E_RANGE);
-    }
-}
-
 static void encode_cluster_fields(struct writer *w, const struct command *c)
 {
     switch (c->type) {
@@ -306,7 +241,7 @@ static void encode_cluster_fields(struct writer *w, const struct command *c)
         encode_served(w, &c->u.member_served);
         return;
     default:
-        encode_operate_fields(w, c);
+        command_encode_operate(w, c);
     }
 }
 
@@ -338,7 +273,7 @@ static void decode_cluster_fields(struct reader *r, struct command *out)
         decode_served(r, &out->u.member_served);
         return;
     default:
-        decode_operate_fields(r, out);
+        command_decode_operate(r, out);
     }
 }
 
@@ -450,6 +385,8 @@ err_t command_decode(struct reader *r, struct command *out)
     out->time_ms = read_u64(r);
     uint32_t length = read_u32(r);
     struct reader fields = reader_over(read_bytes(r, length));
+    if (r->err == E_OK && level_of_command(&level_own, out->type) == 0)
+        return E_UNSUPPORTED;
     if (r->err == E_OK) {
         decode_fields(&fields, out);
         err_t err = reader_end(&fields);

@@ -139,6 +139,13 @@ struct cmd_member_quarantined {
     char reason[QUARANTINE_REASON_MAX];
 };
 
+/* The leader has heard from each of these key servers that its build is of that level or a higher one. */
+struct cmd_cluster_level_set {
+    uint32_t level; /* not above the present one: E_STALE, and so is one that asked not all who are of the cluster */
+    uint8_t asked[KS_NODE_MAX][NODE_ID_LEN];
+    size_t asked_count;
+};
+
 struct command {
     enum command_type type;
     uint64_t time_ms; /* cluster time of the proposer */
@@ -166,6 +173,7 @@ struct command {
         struct cmd_enrol_set enrol_set;
         struct cmd_enrol_used enrol_used;
         struct cmd_member_quarantined member_quarantined;
+        struct cmd_cluster_level_set cluster_level_set;
     } u;
 };
 
@@ -173,7 +181,8 @@ const char *command_name(enum command_type type);
 /* One command: type u8, time u64, length u32, fields. */
 err_t command_encode(struct writer *w, const struct command *command) MUST_USE;
 /* Reads one command from a batch; push borrows its bytes. On E_OK command_close must be called (frees the silent list). E_CORRUPT,
- * E_NO_MEMORY; *out is then empty and r has the error. */
+ * E_NO_MEMORY; *out is then empty and r has the error. E_UNSUPPORTED: a type of a newer build; *out has type and time, r is good and
+ * stands behind it. */
 err_t command_decode(struct reader *r, struct command *out) MUST_USE;
 void command_close(struct command *command);
 

@@ -69,14 +69,15 @@ struct join_request {
     uint8_t node_id[NODE_ID_LEN];
     char host[TRANSPORT_HOST_MAX]; /* where the cluster will reach it */
     uint16_t port;
+    uint32_t level; /* of its build; 1 where it tells none */
     struct bytes csr;
     struct bytes signed_part;
     uint8_t mac[JOIN_MAC_LEN];
 };
 
-/* key: the new node's own. E_RANGE for host or port. */
+/* key: the new node's own; level: of its build (level.h). E_RANGE for host or port. */
 err_t join_request_make(const struct join_token *token, const struct cert_key *key,
-                        const struct transport_peer *self, const struct rng *rng,
+                        const struct transport_peer *self, uint32_t level, const struct rng *rng,
                         uint8_t out[JOIN_REQUEST_MAX], size_t *out_len) MUST_USE;
 /* E_TRUNCATED, E_TRAILING, E_RANGE, E_BAD_VERSION. */
 err_t join_request_decode(struct join_request *out, struct bytes encoded) MUST_USE;

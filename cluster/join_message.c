@@ -1,9 +1,9 @@
 /* The two messages.
  *
  * request: "QRTJ" | version u16 | 1 | token id 16 | node id 16 | nonce 16 | host u8-len | port u16 | CSR
- * u16-len | HMAC 32 answer:  "QRTJ" | version u16 | 2 | epoch u64 | role u8 | certificate u16-len | authority
- * u16-len | members u8 | (node id 16 | host u8-len | port u16) .. | HMAC 32 over the request's HMAC and all
- * before refusal: "QRTJ" | version u16 | 3 | reason u8 */
+ * u16-len | level u32 | HMAC 32 answer:  "QRTJ" | version u16 | 2 | epoch u64 | role u8 | certificate u16-len
+ * | authority u16-len | members u8 | (node id 16 | host u8-len | port u16) .. | HMAC 32 over the request's
+ * HMAC and all before refusal: "QRTJ" | version u16 | 3 | reason u8 */
 #include <string.h>
 
 #include "cluster/join_internal.h"
@@ -13,8 +13,9 @@ enum { KIND_REQUEST = 1, KIND_ANSWER = 2, KIND_REFUSAL = 3 };
 static const uint8_t magic[4] = {'Q', 'R', 'T', 'J'};
 
 /* What may be refused for, as the other side learns it. */
-static const err_t refusals[] = {E_INTERNAL, E_AUTH,    E_EXPIRED,   E_REPLAY, E_BAD_ID,      E_BAD_SIGNATURE,
-                                 E_BAD_KEY,  E_CORRUPT, E_NOT_FOUND, E_LIMIT,  E_NOT_PRIMARY, E_NO_QUORUM};
+static const err_t refusals[] = {E_INTERNAL,      E_AUTH,      E_EXPIRED,  E_REPLAY,    E_BAD_ID,
+                                 E_BAD_SIGNATURE, E_BAD_KEY,   E_CORRUPT,  E_NOT_FOUND, E_LIMIT,
+                                 E_NOT_PRIMARY,   E_NO_QUORUM, E_OLD_BUILD};
 
 static void write_head(struct writer *w, uint8_t kind)
 {
@@ -79,7 +80,7 @@ static struct bytes read_block(struct reader *r)
 }
 
 err_t join_request_make(const struct join_token *token, const struct cert_key *key,
-                        const struct transport_peer *self, const struct rng *rng,
+                        const struct transport_peer *self, uint32_t level, const struct rng *rng,
                         uint8_t out[JOIN_REQUEST_MAX], size_t *out_len)
 {
     struct secret mac_key = {0};
@@ -102,6 +103,7 @@ err_t join_request_make(const struct join_token *token, const struct cert_key *k
     write_bytes(&w, BYTES_OF(nonce));
     write_peer(&w, self);
     write_block(&w, (struct bytes){csr, csr_len});
+    write_u32(&w, level);
     struct bytes signed_part = writer_bytes(&w);
     err = writer_end(&w);
     if (err == E_OK)
@@ -126,6 +128,7 @@ err_t join_request_decode(struct join_request *out, struct bytes encoded)
     read_skip(&r, JOIN_NONCE_LEN);
     read_peer(&r, out->host, &out->port);
     out->csr = read_block(&r);
+    out->level = reader_left(&r) == JOIN_MAC_LEN ? 1 : read_u32(&r); /* builds of before levels tell none */
     if (r.err == E_OK)
         out->signed_part = bytes_slice(encoded, 0, encoded.len - reader_left(&r));
     read_into(&r, out->mac, sizeof(out->mac));

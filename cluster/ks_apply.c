@@ -265,16 +265,20 @@ static err_t dispatch(struct ks_apply *a, const struct command *command)
     case CMD_ENROL_USED:
         result->err = ks_apply_enrol_used(a, &command->u.enrol_used);
         return E_OK;
+    case CMD_CLUSTER_LEVEL_SET:
+        return ks_apply_level_set(a, &command->u.cluster_level_set);
     case CMD_STATE_MARK:
         return E_OK;
     }
-    return E_CORRUPT; /* a command of a newer version: this node cannot go on */
+    return E_CORRUPT; /* level_allows lets none through that is not here */
 }
 
 err_t ks_state_apply(struct ks_state *state, const struct command *command, struct store_txn *txn,
                      struct apply_result *result, ks_member_fn removed, void *context)
 {
-    *result = (struct apply_result){0};
+    *result = (struct apply_result){.err = level_allows(state->build, state->level, command->type)};
+    if (result->err != E_OK)
+        return E_OK; /* not even the time counts: a build that does not know it does the same */
     if (command->time_ms > state->cluster.time_ms)
         state->cluster.time_ms = command->time_ms;
     struct ks_apply a = {state, txn, state->cluster.time_ms, result, removed, context};

@@ -106,6 +106,11 @@ err_t ks_state_hash(const struct ks_state *state, uint8_t out[32])
     struct writer w = writer_over(buf, sizeof(buf));
     cluster_record_encode(&w, &state->cluster);
     add(&chain, writer_bytes(&w));
+    if (state->level > 1) {
+        w = writer_over(buf, sizeof(buf));
+        level_record_encode(&w, state->level);
+        add(&chain, writer_bytes(&w));
+    }
     w = writer_over(buf, sizeof(buf));
     signing_record_encode(&w, &state->signing);
     add(&chain, writer_bytes(&w));

@@ -24,6 +24,7 @@ void ks_put_push(const struct ks_apply *a, const struct ks_group *group);
 void ks_put_psk(const struct ks_apply *a, const struct ks_psk *psk);
 void ks_put_node(const struct ks_apply *a, const struct node_record *node);
 void ks_put_ca(const struct ks_apply *a);
+void ks_put_level(const struct ks_apply *a); /* none at level 1 */
 void ks_put_token(const struct ks_apply *a, const struct join_record *token);
 void ks_drop(const struct ks_apply *a, enum store_table table, const struct row_key *key);
 
@@ -61,6 +62,10 @@ err_t ks_apply_token_set(struct ks_apply *a, const struct cmd_join_token_set *c)
 err_t ks_apply_token_used(struct ks_apply *a, const struct cmd_join_token_used *c) MUST_USE;
 err_t ks_apply_node_priority(struct ks_apply *a, const struct cmd_node_priority *c) MUST_USE; /* the refusal */
 err_t ks_apply_node_cert(struct ks_apply *a, const struct cmd_node_cert *c) MUST_USE;         /* the refusal */
+/* E_OLD_BUILD: applied, and this build cannot go on with it. */
+err_t ks_apply_level_set(struct ks_apply *a, const struct cmd_cluster_level_set *c) MUST_USE;
+/* At load, before any other row: a build that is too old for them is told so. E_OLD_BUILD with the level in the state, E_CORRUPT. */
+err_t ks_load_level(struct ks_state *state, struct store_txn *txn) MUST_USE;
 /* At load: appended, which keeps the order of the rows. E_CORRUPT beyond the bounds. */
 err_t ks_load_node(struct ks_state *state, const struct node_record *node) MUST_USE;
 err_t ks_load_token(struct ks_state *state, const struct join_record *token) MUST_USE;

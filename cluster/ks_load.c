@@ -182,7 +182,9 @@ static err_t load_rows(struct load *l, struct store_txn *txn)
 err_t ks_state_load(struct ks_state *state, struct store_txn *txn)
 {
     struct load l = {.state = state};
-    err_t err = load_singles(state, txn);
+    err_t err = ks_load_level(state, txn);
+    if (err == E_OK)
+        err = load_singles(state, txn);
     if (err == E_OK)
         err = load_rows(&l, txn);
     for (size_t i = 0; i < state->group_count && err == E_OK; i++)

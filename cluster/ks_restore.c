@@ -166,6 +166,7 @@ void ks_restore_rows(struct ks_state *state, struct store_txn *txn)
     const struct ks_member *member;
     const struct ks_psk *psk;
     ks_put_cluster(&a);
+    ks_put_level(&a);
     if (state->signing.version != 0)
         ks_put_signing(&a);
     for (size_t i = 0; i < state->group_count; i++) {

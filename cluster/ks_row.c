@@ -18,6 +18,16 @@ void ks_put_cluster(const struct ks_apply *a)
     put(a, TABLE_META, single_row_key(), &w);
 }
 
+void ks_put_level(const struct ks_apply *a)
+{
+    if (a->txn == NULL || a->state->level == 1)
+        return;
+    uint8_t buf[4];
+    struct writer w = writer_over(buf, sizeof(buf));
+    level_record_encode(&w, a->state->level);
+    put(a, TABLE_META, level_row_key(), &w);
+}
+
 void ks_put_signing(const struct ks_apply *a)
 {
     if (a->txn == NULL)

@@ -72,10 +72,12 @@ struct apply_result {
 
 void ks_state_init(struct ks_state *state, const uint64_t map_seed[2]);
 void ks_state_close(struct ks_state *state);
-/* Fill from the rows of a store. E_CORRUPT, E_NO_MEMORY. */
+/* Fill from the rows of a store. E_CORRUPT, E_NO_MEMORY; E_OLD_BUILD: state->level is above the build's. */
 err_t ks_state_load(struct ks_state *state, struct store_txn *txn) MUST_USE;
 /* Apply one command; rows go to txn (NULL: state only, for simulations). result->err tells refusals. Returns an error only
- * when this node cannot go on (E_NO_MEMORY, E_CORRUPT): it must stop then. removed_members, if not NULL, gets each member dropped
+ * when this node cannot go on (E_NO_MEMORY, E_CORRUPT, E_OLD_BUILD: the cluster's level is above the build's from this command
+ * on): it must stop then. A command above the cluster's level is refused (E_UNSUPPORTED) and changes nothing, also one whose fields this
+ * build cannot read (command_decode). removed_members, if not NULL, gets each member dropped
  * by PUSH_DONE before it is freed. */
 typedef void (*ks_member_fn)(void *context, const struct ks_group *group, const struct ks_member *member);
 err_t ks_state_apply(struct ks_state *state, const struct command *command, struct store_txn *txn,

@@ -111,6 +111,8 @@ static err_t load(struct restore *r, struct bytes stream)
     if (err != E_OK)
         return err;
     ks_state_init(&r->state, seed);
+    if (r->options->build != NULL)
+        r->state.build = r->options->build;
     err = ks_state_load(&r->state, txn);
     store_abort(txn);
     return err;

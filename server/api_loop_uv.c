@@ -15,11 +15,21 @@ struct asked {
     uint64_t id;
 };
 
+/* A command that waits for the upgrade of other servers says so, with its numbers. */
+static void level_text(const struct cluster_status *status, err_t err, char out[MAIL_TEXT_MAX])
+{
+    if (err == E_UNSUPPORTED && status->level_refused != 0)
+        snprintf(out, MAIL_TEXT_MAX,
+                 "all key servers must run a build of level %u first; the cluster is at %u",
+                 status->level_refused, status->level);
+}
+
 static void answer(struct server *server, uint64_t id, err_t err, uint32_t seq)
 {
     struct cluster_status status = {0};
     cluster_status(server->cluster, &status);
     struct mail_answer out = {.err = err, .seq = seq, .index = status.applied_index};
+    level_text(&status, err, out.text);
     mailbox_answer(server->mailbox, id, &out);
 }
 
@@ -51,6 +61,7 @@ static void on_proposed(void *context, const struct apply_result *result)
         (void)hex_text(out.text, cluster->primary_id, NODE_ID_LEN);
     if (p->kind == MAIL_TRANSFER)
         snprintf(out.text, sizeof(out.text), "%016llx", (unsigned long long)status.leader);
+    level_text(&status, result->err, out.text);
     if (p->server->mailbox != NULL)
         mailbox_answer(p->server->mailbox, p->id, &out);
     secret_wipe(p, sizeof(*p));

@@ -273,7 +273,7 @@ static err_t open_cluster(struct server *server)
                                       .on_fatal = on_fatal};
     err = cluster_open(&server->cluster, &options);
     secret_wipe(token, sizeof(token));
-    if (err != E_OK)
+    if (err != E_OK && err != E_OLD_BUILD) /* which was told */
         event(STORAGE_FAILED, server->config->data_dir, err_text(err));
     return err;
 }

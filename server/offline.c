@@ -35,6 +35,8 @@ static const char *backup_reason(err_t err)
         return "this is no backup of ksd, or it is damaged";
     case E_AUTH:
         return "the backup key is another one than the backup was made with, or the backup is forged";
+    case E_OLD_BUILD:
+        return "the backup is of a cluster whose level is above that of this ksd: a newer one is needed";
     case E_LIMIT:
         return "the file is too large, or the sequence numbers of a group would end";
     default:
@@ -93,7 +95,10 @@ static err_t read_all(const char *file, const struct ksd_config *config, struct 
 
 bool offline_restore(const char *file, const struct ksd_config *config)
 {
-    struct restore_options options = {config->data_dir, config->node_key_file, &disk_real, &rng_system};
+    struct restore_options options = {.data_dir = config->data_dir,
+                                      .node_key_file = config->node_key_file,
+                                      .disk = &disk_real,
+                                      .rng = &rng_system};
     struct restore_report report;
     struct secret key = {0};
     char why[REASON_MAX] = "", old_id[2 * SHOWN_LEN + 1], new_id[2 * SHOWN_LEN + 1];

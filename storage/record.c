@@ -277,3 +277,16 @@ err_t cluster_record_decode(struct cluster_record *out, struct bytes row)
     out->next_group_id = read_u32(&r);
     return reader_end(&r);
 }
+
+void level_record_encode(struct writer *w, uint32_t level)
+{
+    write_u32(w, level);
+}
+
+err_t level_record_decode(uint32_t *out, struct bytes row)
+{
+    struct reader r = reader_over(row);
+    *out = read_u32(&r);
+    reader_require(&r, *out > 0);
+    return reader_end(&r);
+}

@@ -239,6 +239,10 @@ void signing_record_encode(struct writer *w, const struct signing_record *r);
 err_t signing_record_decode(struct signing_record *out, struct bytes row) MUST_USE;
 void cluster_record_encode(struct writer *w, const struct cluster_record *r);
 err_t cluster_record_decode(struct cluster_record *out, struct bytes row) MUST_USE;
+/* The cluster's level, a row of its own that stays as it is: whatever the other rows of a newer build look like, an older one can
+ * tell that it is too old for them. 1, where there is no such row. */
+void level_record_encode(struct writer *w, uint32_t level);
+err_t level_record_decode(uint32_t *out, struct bytes row) MUST_USE; /* E_RANGE: 0 */
 void node_record_encode(struct writer *w, const struct node_record *r);
 err_t node_record_decode(struct node_record *out, struct bytes row) MUST_USE;
 void node_cert_encode(struct writer *w, const struct node_cert *cert);
@@ -271,6 +275,7 @@ struct row_key member_row_key(uint32_t group_id, const struct identity *identity
 struct row_key rekey_row_key(uint32_t group_id, uint32_t seq);
 struct row_key psk_row_key(const struct prefix *peer);
 struct row_key node_row_key(const uint8_t node_id[NODE_ID_LEN]);
+struct row_key level_row_key(void);
 struct row_key single_row_key(void); /* tables with one row */
 struct row_key previous_row_key(void); /* the signing key before, while a KEK is verified with it */
 

@@ -55,6 +55,11 @@ struct row_key single_row_key(void)
     return (struct row_key){.len = 1, .data = {0}};
 }
 
+struct row_key level_row_key(void)
+{
+    return (struct row_key){.len = 5, .data = "level"};
+}
+
 struct row_key previous_row_key(void)
 {
     return (struct row_key){.len = 1, .data = {1}};

@@ -11,7 +11,7 @@
 #include "base/wire.h"
 
 enum store_table {
-    TABLE_META,   /* applied index and term, schema version, cluster_record */
+    TABLE_META,   /* applied index and term, schema version, cluster_record, the cluster's level */
     TABLE_GROUP,
     TABLE_MEMBER,
     TABLE_REKEY,  /* history, and the one going on */

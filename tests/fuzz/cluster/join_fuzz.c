@@ -31,7 +31,7 @@ static void prepare(void)
     require(cert_make_ca(key, cluster_id, &rng_system, 1700000000, 365, &ca) == E_OK);
     require(join_token_make(&token, ca, &rng_system) == E_OK);
     require(join_record_make(&record, &token, JOIN_VOTER, UINT64_MAX, &wrap_key, &rng_system) == E_OK);
-    require(join_request_make(&token, key, &self, &rng_system, request, &request_len) == E_OK);
+    require(join_request_make(&token, key, &self, 1, &rng_system, request, &request_len) == E_OK);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

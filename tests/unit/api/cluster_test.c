@@ -120,6 +120,23 @@ static void the_primarys_role_is_given_up(void **state)
     answer_close(&a);
 }
 
+static void what_not_all_key_servers_know_is_refused_with_the_levels(void **state)
+{
+    struct answer a;
+    struct mail_answer refused = {
+        .err = E_UNSUPPORTED,
+        .text = "all key servers must run a build of level 2 first; the cluster is at 1"};
+    exchange(*state, "/v1/cluster/step-down", "", &refused, &a);
+    assert_problem(&a, 409, "cluster-level");
+    assert_at_text(&a, "error", "UNSUPPORTED");
+    assert_at_text(&a, "detail",
+                   "The cluster: all key servers must run a build of level 2 first; the cluster is at 1");
+    answer_close(&a);
+    exchange(*state, "/v1/cluster/step-down", "", &(struct mail_answer){.err = E_UNSUPPORTED}, &a);
+    assert_problem(&a, 500, "internal"); /* for another reason */
+    answer_close(&a);
+}
+
 static void a_priority_is_set(void **state)
 {
     struct answer a;
@@ -303,6 +320,7 @@ int main(void)
         SERVED(a_member_is_enrolled_by_its_address),
         SERVED(leadership_is_moved_to_one_or_to_the_primary),
         SERVED(the_primarys_role_is_given_up),
+        SERVED(what_not_all_key_servers_know_is_refused_with_the_levels),
         SERVED(a_priority_is_set),
         SERVED(a_certificate_is_renewed_on_demand),
         SERVED(the_signing_key_is_rotated_one_at_a_time),

@@ -55,7 +55,7 @@ static int setup(void **state)
         strcpy(s->members[i].host, i == 0 ? "192.0.2.1" : "2001:db8::2");
         s->members[i].port = (uint16_t)(8480 + i);
     }
-    assert_ok(join_request_make(&s->token, s->key, &s->self, &rng_system, s->request, &s->request_len));
+    assert_ok(join_request_make(&s->token, s->key, &s->self, 1, &rng_system, s->request, &s->request_len));
     *state = s;
     return 0;
 }
@@ -191,10 +191,10 @@ static void a_token_serves_one_request_only(void **state)
     assert_ok(serve(s, request_of(s), now_ms));
     struct transport_peer other = s->self;
     other.id[0] ^= 1;
-    assert_ok(join_request_make(&s->token, s->key, &other, &rng_system, second, &len));
+    assert_ok(join_request_make(&s->token, s->key, &other, 1, &rng_system, second, &len));
     assert_err(serve(s, (struct bytes){second, len}, now_ms), E_REPLAY);
     /* also the same node with a new request: its nonce differs */
-    assert_ok(join_request_make(&s->token, s->key, &s->self, &rng_system, second, &len));
+    assert_ok(join_request_make(&s->token, s->key, &s->self, 1, &rng_system, second, &len));
     assert_err(serve(s, (struct bytes){second, len}, now_ms), E_REPLAY);
     /* but the answer that got lost is given again, even after the token's time */
     assert_ok(serve(s, request_of(s), now_ms + 3600000));
@@ -220,7 +220,7 @@ static void another_token_is_refused(void **state)
     uint8_t forged[JOIN_REQUEST_MAX];
     size_t len = 0;
     assert_ok(join_token_make(&other, s->ca, &rng_system));
-    assert_ok(join_request_make(&other, s->key, &s->self, &rng_system, forged, &len));
+    assert_ok(join_request_make(&other, s->key, &s->self, 1, &rng_system, forged, &len));
     assert_err(serve(s, (struct bytes){forged, len}, now_ms), E_AUTH);
     memcpy(forged + 7, s->record.id, JOIN_ID_LEN); /* under the name of the right one */
     assert_err(serve(s, (struct bytes){forged, len}, now_ms), E_AUTH);
@@ -269,7 +269,7 @@ static void an_answer_to_another_request_is_refused(void **state)
     struct scene *s = *state;
     struct join_result result;
     assert_ok(serve(s, request_of(s), now_ms));
-    assert_ok(join_request_make(&s->token, s->key, &s->self, &rng_system, s->request, &s->request_len));
+    assert_ok(join_request_make(&s->token, s->key, &s->self, 1, &rng_system, s->request, &s->request_len));
     assert_err(take(s, &result), E_AUTH);
 }
 
@@ -292,7 +292,7 @@ static void a_node_of_another_cluster_is_refused(void **state)
 {
     struct scene *s = *state;
     s->token.cluster_id[0] ^= 1;
-    assert_ok(join_request_make(&s->token, s->key, &s->self, &rng_system, s->request, &s->request_len));
+    assert_ok(join_request_make(&s->token, s->key, &s->self, 1, &rng_system, s->request, &s->request_len));
     assert_err(serve(s, request_of(s), now_ms), E_BAD_ID);
     assert_false(s->record.used);
 }
@@ -316,14 +316,14 @@ static void an_address_that_is_none_is_refused(void **state)
 {
     struct scene *s = *state;
     s->self.port = 0;
-    assert_err(join_request_make(&s->token, s->key, &s->self, &rng_system, s->request, &s->request_len),
+    assert_err(join_request_make(&s->token, s->key, &s->self, 1, &rng_system, s->request, &s->request_len),
                E_RANGE);
     s->self.port = 1;
     s->self.host[0] = '\0';
-    assert_err(join_request_make(&s->token, s->key, &s->self, &rng_system, s->request, &s->request_len),
+    assert_err(join_request_make(&s->token, s->key, &s->self, 1, &rng_system, s->request, &s->request_len),
                E_RANGE);
     strcpy(s->self.host, "a host; rm");
-    assert_ok(join_request_make(&s->token, s->key, &s->self, &rng_system, s->request, &s->request_len));
+    assert_ok(join_request_make(&s->token, s->key, &s->self, 1, &rng_system, s->request, &s->request_len));
     assert_err(serve(s, request_of(s), now_ms), E_RANGE);
 }
 

@@ -44,6 +44,7 @@ static inline void compare_with_rows(struct ks *ks)
     struct store_txn *txn;
     uint8_t ours[32], theirs[32];
     ks_state_init(&loaded, other_seed);
+    loaded.build = ks->state.build;
     assert_ok(store_begin_read(ks->store, &txn));
     assert_ok(ks_state_load(&loaded, txn));
     store_abort(txn);

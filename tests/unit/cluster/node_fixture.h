@@ -26,6 +26,7 @@ struct node {
     unsigned applied;
     bool stopped;
     const struct disk *disk;
+    const struct level_build *build; /* NULL: this one */
     uint64_t snapshot_entries;
     uint64_t segment_len;
 };
@@ -77,6 +78,7 @@ static inline err_t node_open(struct node *n)
         .on_ready = on_ready,
         .on_fatal = on_fatal,
         .disk = n->disk,
+        .build = n->build,
         .snapshot_entries = n->snapshot_entries,
         .wal_segment_len = n->segment_len,
     };
@@ -95,6 +97,13 @@ static inline void run_until(struct node *n, const bool *flag)
         uv_run(&n->loop, UV_RUN_ONCE);
     assert_true(*flag);
 }
+
+#define run_until_true(n, condition)                                                                         \
+    do {                                                                                                     \
+        while (!(condition) && !(n)->failed)                                                                 \
+            uv_run(&(n)->loop, UV_RUN_ONCE);                                                                 \
+        assert_true(condition);                                                                              \
+    } while (0)
 
 static inline void node_start(struct node *n)
 {

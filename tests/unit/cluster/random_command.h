@@ -169,6 +169,12 @@ static inline void draw_command(struct draw *d, struct command *c)
         draw_bytes(d, c->u.node_cert.id, NODE_ID_LEN);
         c->u.node_cert.cert = draw_node(d).cert;
         return;
+    case CMD_CLUSTER_LEVEL_SET:
+        c->u.cluster_level_set = (struct cmd_cluster_level_set){
+            .level = draw_u32(d), .asked_count = draw_below(d, KS_NODE_MAX + 1)};
+        for (size_t i = 0; i < c->u.cluster_level_set.asked_count; i++)
+            draw_bytes(d, c->u.cluster_level_set.asked[i], NODE_ID_LEN);
+        return;
     case CMD_STATE_MARK:
         return;
     }

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 
+#include "base/event.h"
 #include "cluster/ks_restore.h"
 #include "cluster/node_key.h"
 #include "tests/unit/cluster/node_fixture.h"
@@ -83,7 +84,7 @@ static void lose(const struct node *n)
 static err_t restore(const struct node *n, struct bytes file, const char *key_text,
                      struct restore_report *report)
 {
-    struct restore_options options = {n->dir, n->key, &disk_real, &rng_system};
+    struct restore_options options = {n->dir, n->key, &disk_real, &rng_system, n->build};
     struct secret key = key_of(key_text);
     return cluster_restore(&options, file, &key, report);
 }
@@ -158,6 +159,36 @@ static void the_clock_goes_on(void **state)
     node_stop(n);
 }
 
+/* It would stand before commands and rows that it does not know. */
+static void a_build_below_the_backups_level_restores_nothing(void **state)
+{
+    struct node *n = *state;
+    struct restore_report report;
+    struct level_build next = level_own;
+    next.level++;
+    n->build = &next;
+    node_start(n);
+    run_until_true(n, cluster_state(n->cluster)->level == next.level);
+    struct backed b = take(n);
+    node_stop(n);
+    lose(n);
+    n->build = NULL;
+    assert_err(restore(n, (struct bytes){b.file, b.len}, words, &report), E_OLD_BUILD);
+    assert_int_equal(entries(n->dir), 0);
+    n->build = &next;
+    assert_ok(restore(n, (struct bytes){b.file, b.len}, words, &report));
+    free(b.file);
+    n->build = NULL;
+    uint64_t told = event_count(EV_BUILD_TOO_OLD);
+    assert_err(node_open(n), E_OLD_BUILD);
+    node_close_loop(n);
+    assert_int_equal(event_count(EV_BUILD_TOO_OLD), told + 1);
+    n->build = &next;
+    node_start(n);
+    assert_int_equal(cluster_state(n->cluster)->level, next.level);
+    node_stop(n);
+}
+
 static void what_is_no_good_backup_leaves_nothing_behind(void **state)
 {
     struct node *n = *state;
@@ -220,7 +251,7 @@ static void a_full_disk_leaves_nothing_behind(void **state)
     struct restore_report report;
     struct failing failing;
     struct disk disk = {failing_write, working_sync, &failing};
-    struct restore_options options = {n->dir, n->key, &disk, &rng_system};
+    struct restore_options options = {n->dir, n->key, &disk, &rng_system, NULL};
     struct secret key = key_of(words);
     err_t err = E_FULL;
     unsigned writes = 0;
@@ -280,6 +311,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_lost_cluster_comes_back_as_another, setup_key, teardown_key),
         cmocka_unit_test_setup_teardown(the_clock_goes_on, setup_key, teardown_key),
+        cmocka_unit_test_setup_teardown(a_build_below_the_backups_level_restores_nothing, setup_key,
+                                        teardown_key),
         cmocka_unit_test_setup_teardown(what_is_no_good_backup_leaves_nothing_behind, setup_key,
                                         teardown_key),
         cmocka_unit_test_setup_teardown(a_directory_with_anything_in_it_stays_as_it_is, setup_key,

@@ -244,6 +244,22 @@ static void two_members_never_share_a_key(void **state)
     assert_int_not_equal(memcmp(x.data, z.data, x.len), 0);
 }
 
+static void a_level_is_a_number_from_1_and_nothing_else(void **state)
+{
+    (void)state;
+    uint8_t buf[5] = {0};
+    uint32_t level;
+    struct writer w = writer_over(buf, sizeof(buf));
+    level_record_encode(&w, 7);
+    assert_int_equal(w.len, 4);
+    assert_ok(level_record_decode(&level, writer_bytes(&w)));
+    assert_int_equal(level, 7);
+    assert_err(level_record_decode(&level, (struct bytes){buf, 3}), E_TRUNCATED);
+    assert_err(level_record_decode(&level, (struct bytes){buf, 5}), E_TRAILING);
+    memset(buf, 0, sizeof(buf));
+    assert_err(level_record_decode(&level, (struct bytes){buf, 4}), E_RANGE);
+}
+
 static void the_checksum_is_castagnoli_s(void **state)
 {
     (void)state;
@@ -281,6 +297,7 @@ int main(void)
         cmocka_unit_test(configs_differ_if_any_field_does),
         cmocka_unit_test(keys_sort_as_numbers_do),
         cmocka_unit_test(two_members_never_share_a_key),
+        cmocka_unit_test(a_level_is_a_number_from_1_and_nothing_else),
         cmocka_unit_test(the_checksum_is_castagnoli_s),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
