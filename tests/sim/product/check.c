@@ -182,6 +182,7 @@ static void first_sight(struct sim_server *s, const struct command *c, const str
         minority_committed(s, &c->u.member_served);
     if (result->err != E_OK)
         return;
+    upgrade_committed(sim, c);
     if (c->type == CMD_REKEY)
         on_rekey(s, &c->u.rekey, result->group);
     else if (c->type == CMD_RUNWAY_SET)
@@ -237,6 +238,7 @@ void check_applied(struct sim_server *s, const struct command *c, const struct a
     SIM_CHECK(sim, "log", command_encode(&w, c) == E_OK, "a command that cannot be encoded");
     struct sim_commit commit = {.index = index, .k = s->at_k};
     commit.hash = sim_hash(buf, w.len, (uint64_t)result->err + 1);
+    upgrade_applied(s, c, result);
     const struct sim_commit *known = commit_find(sim, index, s->at_k);
     if (known != NULL) {
         SIM_CHECK(sim, "I3", known->hash == commit.hash, "entry %llu.%u differs on server %d (%s, %s)",

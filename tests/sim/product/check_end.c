@@ -87,6 +87,7 @@ void check_end(struct sim *sim)
     }
     check_servers(sim);
     check_members(sim);
+    upgrade_end(sim);
     minority_end(sim);
     if (sim->seed % 8 == 0)
         check_files(sim);

@@ -73,11 +73,13 @@ static void report(const struct sim_counts *c, uint64_t seeds, double seconds)
            "pauses, %lu partitions, "
            "%lu terms, %lu epochs, %lu snapshots sent, %lu refused writes, %lu mangled datagrams; %lu calls "
            "(%lu of unknown outcome), %lu histories linearizable, %lu too long, %lu reads; "
-           "%lu pairs of members and %lu told pseudotimes: 0 violations\n",
+           "%lu pairs of members and %lu told pseudotimes; %lu upgrades, %lu rises of the level, %lu "
+           "commands that waited "
+           "for one: 0 violations\n",
            seeds, seconds, c->events, c->commits, c->rekeys, c->runways, c->pushes, c->pulls,
            c->pulls_checked, c->registrations, c->minorities, c->crashes, c->powers, c->pauses, c->cuts,
            c->elections, c->primaries, c->snapshots, c->refused_disk, c->mangled, c->calls, c->unknown,
-           c->histories, c->too_long, c->reads, c->pairs, c->times);
+           c->histories, c->too_long, c->reads, c->pairs, c->times, c->upgrades, c->levels, c->waits);
 }
 
 static double seconds_now(void)

@@ -6,8 +6,8 @@
 #include "tests/sim/product/sim.h"
 
 static const char *const names[PLANT_COUNT] = {
-    "none",     "I1",    "I2",       "I3",      "I4",         "I5",        "I6", "I7", "linearizability",
-    "minority", "bound", "schedule", "primary", "pseudotime", "shared-key"};
+    "none",     "I1",    "I2",       "I3",      "I4",         "I5",         "I6",   "I7", "linearizability",
+    "minority", "bound", "schedule", "primary", "pseudotime", "shared-key", "level"};
 
 const char *plant_name(enum sim_plant plant)
 {
@@ -125,6 +125,22 @@ uint64_t plant_time(struct sim_server *s, uint64_t now_ms)
 uint64_t plant_wall(const struct sim_server *s, uint64_t now_ms)
 {
     return s->sim->plant == PLANT_PSEUDOTIME ? now_ms + (uint64_t)s->wall_shift : now_ms;
+}
+
+/* ---- level: raised in the name of all, without asking them ---- */
+
+void plant_level(struct sim_server *s)
+{
+    struct command command = {.type = CMD_CLUSTER_LEVEL_SET, .time_ms = cluster_now_ms(s->cluster)};
+    struct cmd_cluster_level_set *set = &command.u.cluster_level_set;
+    const struct ks_state *state = cluster_state(s->cluster);
+    if (s->sim->plant != PLANT_LEVEL || s->build->level == state->level)
+        return;
+    set->level = s->build->level;
+    for (size_t i = 0; i < state->node_count; i++)
+        memcpy(set->asked[set->asked_count++], state->nodes[i].id, NODE_ID_LEN);
+    if (server_propose(s, &command, ignore, NULL) == E_OK)
+        sim_trace(s->sim, "planted: level %u", set->level);
 }
 
 /* ---- I5: a push is repeated until somebody answers, however long ---- */

@@ -58,7 +58,7 @@ struct sim_secret {
 struct sim_counts {
     unsigned long events, commits, rekeys, pushes, pulls, pulls_checked, registrations, crashes, powers,
         elections, primaries, snapshots, cuts, pauses, calls, unknown, reads, refused_disk, mangled,
-        histories, too_long, runways, minorities, times, pairs;
+        histories, too_long, runways, minorities, times, pairs, upgrades, levels, waits;
 };
 
 enum sim_plant {
@@ -77,6 +77,7 @@ enum sim_plant {
     PLANT_PRIMARY,
     PLANT_PSEUDOTIME,
     PLANT_SHARED_KEY,
+    PLANT_LEVEL,
     PLANT_COUNT,
 };
 

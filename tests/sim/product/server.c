@@ -76,6 +76,7 @@ static void on_fatal(void *context, err_t err, const char *reason)
 {
     struct sim_server *s = context;
     sim_trace(s->sim, "server %d: fatal, %s: %s", s->index, reason, err_text(err));
+    SIM_CHECK(s->sim, "level", err != E_OLD_BUILD, "server %d ends: %s", s->index, reason);
     SIM_CHECK(s->sim, "no needless death", s->disk.dead || s->disk.fails != 0 || s->dying,
               "server %d: %s: %s", s->index, reason, err_text(err));
     s->dying = true;
@@ -150,6 +151,7 @@ static err_t open_cluster(struct sim_server *s)
                                       .snapshot_entries = 40,
                                       .wal_segment_len = SIM_SEGMENT,
                                       .disk = &s->disk.ops,
+                                      .build = s->build,
                                       .listen = s->config.cluster,
                                       .priority = (uint8_t)(100 - 10 * s->index),
                                       .election_ms = SIM_ELECTION_MS,
@@ -178,6 +180,7 @@ bool server_boot(struct sim_server *s)
     s->hashed_index = 0;
     memset(s->last_pull, 0, sizeof(s->last_pull));
     memset(s->last_offer, 0, sizeof(s->last_offer));
+    upgrade_boot(s);
     err_t err = open_core(s);
     if (err == E_OK)
         err = open_cluster(s);
@@ -195,6 +198,7 @@ bool server_boot(struct sim_server *s)
         shell_turn_soon(s);
         return true;
     }
+    SIM_CHECK(sim, "level", err != E_OLD_BUILD, "server %d does not start", s->index);
     bool excused = s->disk.dead || s->disk.fails != 0;
     SIM_CHECK(sim, "durability", excused, "server %d does not start: %s", s->index, err_text(err));
     return false;

@@ -243,6 +243,7 @@ static void make_world(struct sim *sim)
         server_init(sim, (int)i);
     for (unsigned i = 0; i < sim->member_count; i++)
         member_init(sim, (int)i);
+    upgrade_init(sim);
     link_init(sim);
 }
 
@@ -266,6 +267,7 @@ static void join(struct sim *sim, struct sim_server *server, struct sim_server *
     SIM_CHECK(sim, "formation", err == E_OK, "no token: %s", err_text(err));
     shell_turn_soon(by);
     SIM_UNTIL(sim, made == 1);
+    upgrade_before_join(server, by);
     server->join_at = (struct endpoint){by->addr, CLUSTER_PORT_DEFAULT + 1};
     SIM_CHECK(sim, "formation", server_boot(server), "a server cannot join");
     SIM_UNTIL(sim, server->ready);
@@ -347,6 +349,7 @@ static void storm(struct sim *sim)
     sim->calm = false;
     chaos_begin(sim);
     client_begin(sim);
+    upgrade_begin(sim);
     sim_run(sim, sim->now_ms + SIM_STORM_MS);
     chaos_heal(sim);
     sim_run(sim, sim->now_ms + SIM_CALM_MS);

@@ -12,6 +12,7 @@
  *   member.c  a member: agent and a recording data path
  *   chaos.c   what goes wrong when
  *   split.c   a run with a split and nothing else
+ *   upgrade.c servers of two builds, and what must hold among them
  *   client.c  operators whose calls are recorded; linear.c judges them
  *   check.c   what must always hold, with check_wire.c, check_minority.c,
  *             check_time.c, check_end.c; seen.h is its memory
@@ -119,6 +120,8 @@ struct sim_server {
     struct sim_disk disk;
     unsigned disk_delay_ms;
     struct ksd_config config;
+    const struct level_build *build; /* NULL: the product's own */
+    unsigned boots_seen;             /* of its process */
     struct cluster *cluster;
     struct core *core;
     struct cluster_loop *loop;
@@ -214,6 +217,9 @@ struct sim {
     uint32_t serve_s; /* cluster.minority_serve_s */
     bool calm;
     bool quiet;                 /* a run of split.c */
+    bool mixed;                 /* of two builds: upgrade.c */
+    int stays;                  /* the server that is never upgraded; -1: none */
+    uint32_t level;             /* of the cluster, by the log; 0: never raised */
     bool by_file;               /* groups and keys come from the configuration of the first server */
     unsigned loss, dup, mangle; /* per mille, of datagrams */
     unsigned delay_ms;
@@ -348,6 +354,15 @@ void split_draw_sides(struct sim *sim);
 bool split_is_same_side(const struct sim *sim, int a, int b);
 void split_run(struct sim *sim);
 
+/* ---- upgrade.c ---- */
+void upgrade_init(struct sim *sim);
+void upgrade_begin(struct sim *sim);
+void upgrade_before_join(struct sim_server *server, const struct sim_server *by);
+void upgrade_boot(struct sim_server *server);
+void upgrade_applied(struct sim_server *server, const struct command *command, const struct apply_result *result);
+void upgrade_committed(struct sim *sim, const struct command *command);
+void upgrade_end(struct sim *sim);
+
 /* ---- client.c ---- */
 void client_begin(struct sim *sim);
 void client_applied(struct sim *sim, const struct command *command, const struct apply_result *result,
@@ -397,6 +412,7 @@ void plant_applied(struct sim_server *server, const struct command *command,
 void plant_datagram(struct sim_server *server, struct bytes datagram);
 enum ks_contact plant_contact(struct sim_server *server, enum ks_contact contact);
 bool plant_is_primary(struct sim_server *server, bool primary);
+void plant_level(struct sim_server *server);
 uint32_t plant_serve_s(const struct sim *sim, uint32_t serve_s);
 uint64_t plant_wall(const struct sim_server *server, uint64_t now_ms);
 uint64_t plant_time(struct sim_server *server, uint64_t now_ms);
