@@ -5,7 +5,7 @@
 # namespace of its own; nothing of the machine's is touched.
 set -u
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-skip() { echo "SKIPPED: $1"; echo "0 passed, 0 failed"; exit 0; }
+. "$root/tests/lib/check.sh"
 [ "$(id -u)" = 0 ] || skip "needs root"
 for tool in dockerd docker debootstrap; do command -v $tool > /dev/null || skip "$tool is not installed"; done
 # COMPOSE: how compose is called; v1 as Debian 12 has it, or v2.
@@ -17,14 +17,6 @@ $COMPOSE version > /dev/null 2>&1 || skip "compose is not installed"
 dir=$(mktemp -d)
 ns=qdk-$$
 project=$dir/project/deploy/container
-passed=0
-failed=0
-check() { # check TEXT COMMAND...
-    local text=$1
-    shift
-    if "$@"; then passed=$((passed + 1)); echo "ok - $text [$SECONDS s]"
-    else failed=$((failed + 1)); echo "NOT OK - $text [$SECONDS s]"; fi
-}
 wait_for() { # SECONDS COMMAND...
     local end=$((SECONDS + $1))
     shift
@@ -71,11 +63,8 @@ finish() {
         compose logs --tail 15 2> /dev/null
         tail -n 5 "$dir/docker.log"
     fi
-    echo "$passed passed, $failed failed"
-    [ "$failed" = 0 ]
-    exit
+    check_end
 }
-require() { check "$@"; [ "$failed" = 0 ] || finish; }
 
 # The daemon. Its namespace has no way out; what apt fetches while images are built goes through tests/lib/apt_proxy.py.
 ip netns add $ns && ip -n $ns link set lo up || skip "network namespaces cannot be made"

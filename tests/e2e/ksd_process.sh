@@ -118,16 +118,7 @@ check "with the same keys" test "$(api /v1/groups/G1 | jq .generation)" = "$befo
 check "SIGINT ends with 0" stop INT
 
 # What systemd is told: a socket that writes down what it gets.
-cat > "$dir/notify.py" <<'PY'
-import os, socket, sys
-s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.bind(sys.argv[1])
-while True:
-    print(s.recv(4096).decode().replace("\n", " "), flush=True)
-PY
-python3 "$dir/notify.py" "$dir/notify.sock" > "$dir/notify.out" &
-echo $! > "$dir/notify.pid"
-netlab_wait 10 test -S "$dir/notify.sock"
+e2e_notify_socket
 told() { grep -q "$1" "$dir/notify.out"; }
 export NOTIFY_SOCKET=$dir/notify.sock WATCHDOG_USEC=5000000
 start

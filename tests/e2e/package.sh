@@ -3,20 +3,12 @@
 # without a service manager, so that what is started was started by the package itself.
 set -u
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+. "$root/tests/lib/check.sh"
 . "$root/tests/lib/debian_base.sh"
-skip() { echo "SKIPPED: $1"; echo "0 passed, 0 failed"; exit 0; }
 [ "$(id -u)" = 0 ] || skip "needs root"
 for tool in debootstrap dpkg-buildpackage dh lintian; do command -v $tool > /dev/null || skip "$tool is not installed"; done
 dir=$(mktemp -d)
 tree=$dir/tree
-passed=0
-failed=0
-check() { # check TEXT COMMAND...
-    local text=$1
-    shift
-    if "$@"; then passed=$((passed + 1)); echo "ok - $text [$SECONDS s]"
-    else failed=$((failed + 1)); echo "NOT OK - $text [$SECONDS s]"; fi
-}
 clean() {
     umount -l "$tree/proc" 2> /dev/null
     rm -rf --one-file-system "$dir"
@@ -25,11 +17,8 @@ trap clean EXIT
 trap 'exit 1' INT TERM
 finish() {
     [ "$failed" = 0 ] || tail -n 30 "$dir"/*.log
-    echo "$passed passed, $failed failed"
-    [ "$failed" = 0 ]
-    exit
+    check_end
 }
-require() { check "$@"; [ "$failed" = 0 ] || finish; }
 
 inside() { chroot "$tree" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive LC_ALL=C "$@"; }
 quiet() { "$@" >> "$dir/steps.log" 2>&1; }

@@ -7,11 +7,7 @@ E2E=qsd
 units=$root/deploy/systemd
 dir=$NETLAB_DIR
 
-if ! command -v systemd-analyze > /dev/null; then
-    echo "SKIPPED: systemd-analyze is not installed"
-    echo "0 passed, 0 failed"
-    exit 0
-fi
+command -v systemd-analyze > /dev/null || skip "systemd-analyze is not installed"
 
 # exposure UNIT: the overall level, times ten.
 exposure() {
@@ -60,16 +56,7 @@ threads_filtered() { # every thread, not only the first
     for status in /proc/"$(cat "$dir/$1.pid")"/task/*/status; do grep -q '^Seccomp:[[:space:]]*2$' "$status" || return 1; done
 }
 core_limit() { awk '/^Max core file size/ { exit !($5 == 0 && $6 == 0) }' "/proc/$(cat "$dir/$1.pid")/limits"; }
-cat > "$dir/notify.py" <<'PY'
-import socket, sys
-s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-s.bind(sys.argv[1])
-while True:
-    print(s.recv(4096).decode().replace("\n", " "), flush=True)
-PY
-python3 "$dir/notify.py" "$dir/notify.sock" > "$dir/notify.out" &
-echo $! > "$dir/notify.pid"
-netlab_wait 10 test -S "$dir/notify.sock"
+e2e_notify_socket
 e2e_start_ksd
 check "the key server is ready" e2e_ready
 NOTIFY_SOCKET=$dir/notify.sock WATCHDOG_USEC=2000000 netlab_start gm1 gm1 "$NETLAB_BIN/gm-agent" -c "$dir/gm1.conf"

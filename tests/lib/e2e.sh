@@ -5,16 +5,8 @@ NETLAB=$E2E-$$
 NETLAB_DIR=$(mktemp -d)
 NETLAB_BIN=$QUORATE_BIN
 . "$root/deploy/netlab.sh"
-passed=0
-failed=0
+. "$root/tests/lib/check.sh"
 trap netlab_down EXIT
-
-check() { # check TEXT COMMAND...
-    local text=$1
-    shift
-    if "$@"; then passed=$((passed + 1)); echo "ok - $text"
-    else failed=$((failed + 1)); echo "NOT OK - $text"; fi
-}
 
 e2e_end() {
     netlab_down
@@ -23,9 +15,9 @@ e2e_end() {
     done
     [ "$failed" = 0 ] || for log in "$NETLAB_DIR"/*.log; do echo "--- $log"; tail -n 60 "$log"; done
     rm -rf "$NETLAB_DIR"
-    echo "$passed passed, $failed failed"
-    [ "$failed" = 0 ]
+    check_end
 }
+finish() { e2e_end; }
 
 # e2e_start TEK_LIFE KEK_LIFE [TRANSFORM]: one key server, two members, both registered. Ends the script if that fails.
 e2e_start() {
@@ -43,8 +35,7 @@ e2e_start() {
     netlab_start gm1 gm1 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm1.conf"
     netlab_start gm2 gm2 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm2.conf"
     check "gm1 is registered" netlab_wait 30 netlab_registered 1
-    check "gm2 is registered" netlab_wait 30 netlab_registered 2
-    [ "$failed" = 0 ] || { e2e_end; exit 1; }
+    require "gm2 is registered" netlab_wait 30 netlab_registered 2
 }
 e2e_start_ksd() { netlab_start ksd1 ks1 "$NETLAB_BIN/ksd" -c "$NETLAB_DIR/ksd1.conf"; }
 e2e_ready() { netlab_wait 30 netlab_api 1 /readyz; }
@@ -56,3 +47,16 @@ e2e_registered_once() {
 }
 # e2e_log_at_least LOG PATTERN N
 e2e_log_at_least() { [ "$(e2e_log_count "$1" "$2")" -ge "$3" ]; }
+# e2e_notify_socket: notify.sock, as a service manager's; each datagram becomes a line of notify.out.
+e2e_notify_socket() {
+    cat > "$NETLAB_DIR/notify.py" <<'PY'
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1])
+while True:
+    print(s.recv(4096).decode().replace("\n", " "), flush=True)
+PY
+    python3 "$NETLAB_DIR/notify.py" "$NETLAB_DIR/notify.sock" > "$NETLAB_DIR/notify.out" &
+    echo $! > "$NETLAB_DIR/notify.pid"
+    netlab_wait 10 test -S "$NETLAB_DIR/notify.sock"
+}

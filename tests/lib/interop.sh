@@ -6,23 +6,15 @@ NETLAB=$INTEROP-$$
 NETLAB_DIR=$(mktemp -d)
 NETLAB_BIN=$QUORATE_BIN
 . "$root/deploy/netlab.sh"
-passed=0
-failed=0
-
-check() { # check TEXT COMMAND...
-    local text=$1
-    shift
-    if "$@"; then passed=$((passed + 1)); echo "ok - $text"
-    else failed=$((failed + 1)); echo "NOT OK - $text"; fi
-}
+. "$root/tests/lib/check.sh"
 
 interop_end() {
     netlab_down
     [ "$failed" = 0 ] || for log in "$NETLAB_DIR"/*.log; do echo "--- $log"; tail -n 60 "$log"; done
     rm -rf "$NETLAB_DIR"
-    echo "$passed passed, $failed failed"
-    [ "$failed" = 0 ]
+    check_end
 }
+finish() { interop_end; }
 trap netlab_down EXIT
 
 # A client 10.7.0.2 and ksd at 10.7.0.1:848. interop_ksd PROPOSAL...
