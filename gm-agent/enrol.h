@@ -34,10 +34,8 @@ int enrol_command(const char *config_path, int count, char **words);
 /* The text of gm-agent.conf. E_UNSUPPORTED: the group's identity has no place in the file; E_FULL. */
 err_t enrol_config_text(const struct enrol_site *site, const struct enrol_grant *grant,
                         char out[ENROL_CONFIG_MAX]) MUST_USE;
-/* Writes path (mode 0640 and the group quorate-gm where there is one, else 0600), whole or not at all. E_IO,
- * with errno. */
-err_t enrol_file_write(const char *path, struct bytes text) MUST_USE;
-/* Both files; the configuration is loaded before it takes its place, error says what is wrong with it. */
+/* Both files (base/file_save.h; the group quorate-gm may read them, where there is one); the configuration is
+ * loaded before it takes its place, error says what is wrong with it. */
 err_t enrol_install(const struct enrol_site *site, const struct enrol_grant *grant, const char *config_path,
                     struct conf_error *error) MUST_USE;
 

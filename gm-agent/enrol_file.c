@@ -1,13 +1,12 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <grp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file_save.h"
 #include "gm-agent/enrol.h"
 
 static void put(char out[ENROL_CONFIG_MAX], const char *format, ...) PRINTF_LIKE(2, 3);
@@ -70,42 +69,14 @@ err_t enrol_config_text(const struct enrol_site *site, const struct enrol_grant 
     return strlen(out) + 1 < ENROL_CONFIG_MAX ? E_OK : E_FULL;
 }
 
-/* Into a file beside path, whose name is its with ".new" behind it. */
-static err_t write_new(const char *new_path, struct bytes text)
+/* Whom the files are for: the group that deploy/debian makes, where it is there and we may give it to it. */
+static const gid_t *readers(gid_t *id)
 {
     const struct group *group = geteuid() == 0 ? getgrnam("quorate-gm") : NULL;
-    unlink(new_path);
-    int fd = open(new_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return E_IO;
-    bool fine = group == NULL || (fchown(fd, 0, group->gr_gid) == 0 && fchmod(fd, 0640) == 0);
-    for (size_t at = 0; fine && at < text.len;) {
-        ssize_t n = write(fd, text.data + at, text.len - at);
-        fine = n > 0 || (n < 0 && errno == EINTR);
-        at += n > 0 ? (size_t)n : 0;
-    }
-    fine = fine && fsync(fd) == 0;
-    int why = errno;
-    if (close(fd) != 0)
-        fine = false;
-    else
-        errno = why;
-    return fine ? E_OK : E_IO;
-}
-
-static err_t new_path_of(const char *path, char out[ENROL_PATH_MAX + 8])
-{
-    errno = ENAMETOOLONG;
-    return snprintf(out, ENROL_PATH_MAX + 8, "%s.new", path) < ENROL_PATH_MAX + 8 ? E_OK : E_IO;
-}
-
-err_t enrol_file_write(const char *path, struct bytes text)
-{
-    char new_path[ENROL_PATH_MAX + 8];
-    err_t err = new_path_of(path, new_path);
-    if (err == E_OK)
-        err = write_new(new_path, text);
-    return err == E_OK && rename(new_path, path) != 0 ? E_IO : err;
+    if (group == NULL)
+        return NULL;
+    *id = group->gr_gid;
+    return id;
 }
 
 static err_t fail(struct conf_error *error, const char *path, const char *what)
@@ -119,23 +90,24 @@ static err_t fail(struct conf_error *error, const char *path, const char *what)
 err_t enrol_install(const struct enrol_site *site, const struct enrol_grant *grant, const char *config_path,
                     struct conf_error *error)
 {
-    char text[ENROL_CONFIG_MAX], new_path[ENROL_PATH_MAX + 8];
+    char text[ENROL_CONFIG_MAX], new_path[FILE_SAVE_PATH_MAX];
     uint8_t psk[SECRET_LEN_MAX + 1];
     struct gm_config config;
+    gid_t id;
     err_t err = enrol_config_text(site, grant, text);
     if (err != E_OK)
         return fail(error, config_path, err_text(err));
     memcpy(psk, grant->psk.data, grant->psk.len);
     psk[grant->psk.len] = '\n';
-    err = enrol_file_write(site->psk_path, (struct bytes){psk, grant->psk.len + 1u});
+    err = file_save(site->psk_path, (struct bytes){psk, grant->psk.len + 1u}, readers(&id));
     secret_wipe(psk, sizeof(psk));
     if (err != E_OK)
         return fail(error, site->psk_path, strerror(errno));
-    if (new_path_of(config_path, new_path) != E_OK || write_new(new_path, bytes_of_text(text)) != E_OK)
+    if (file_save_beside(config_path, bytes_of_text(text), readers(&id), new_path) != E_OK)
         return fail(error, config_path, strerror(errno));
     err = gm_config_load(&config, new_path, error);
     if (err != E_OK)
         return err;
     gm_config_close(&config);
-    return rename(new_path, config_path) == 0 ? E_OK : fail(error, config_path, strerror(errno));
+    return file_save_rename(new_path, config_path) == E_OK ? E_OK : fail(error, config_path, strerror(errno));
 }

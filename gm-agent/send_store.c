@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/file_save.h"
 #include "proto/crypto/prf.h"
 
 enum { DIGEST_LEN = 32, FILE_LEN_MAX = SEND_LEDGER_FILE_MAX + DIGEST_LEN };
@@ -84,35 +84,9 @@ err_t send_store_open(struct send_store *store, const char *path, struct send_le
     return err;
 }
 
-static err_t write_whole(const char *path, struct bytes data)
-{
-    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return from_errno();
-    err_t err = E_OK;
-    if (write(fd, data.data, data.len) != (ssize_t)data.len || fsync(fd) != 0)
-        err = E_IO;
-    close(fd);
-    return err;
-}
-
-/* The new name must last too. */
-static err_t sync_folder(const char *path)
-{
-    char copy[SEND_STORE_PATH_MAX];
-    snprintf(copy, sizeof(copy), "%s", path);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return from_errno();
-    err_t err = fsync(fd) == 0 ? E_OK : E_IO;
-    close(fd);
-    return err;
-}
-
 err_t send_store_write(struct send_store *store, const struct send_ledger *ledger)
 {
     uint8_t data[FILE_LEN_MAX], sum[HASH_LEN_MAX];
-    char fresh[SEND_STORE_PATH_MAX + 8];
     struct writer w = writer_over(data, sizeof(data));
     send_ledger_encode(&w, ledger);
     err_t err = writer_end(&w);
@@ -121,11 +95,7 @@ err_t send_store_write(struct send_store *store, const struct send_ledger *ledge
     if (err != E_OK)
         return err;
     write_bytes(&w, (struct bytes){sum, DIGEST_LEN});
-    snprintf(fresh, sizeof(fresh), "%s.new", store->path);
-    err = write_whole(fresh, writer_bytes(&w));
-    if (err == E_OK && rename(fresh, store->path) != 0)
-        err = from_errno();
-    return err == E_OK ? sync_folder(store->path) : err;
+    return file_save(store->path, writer_bytes(&w), NULL);
 }
 
 void send_store_close(struct send_store *store)

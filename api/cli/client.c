@@ -1,8 +1,10 @@
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/cli/ksctl.h"
+#include "base/file_save.h"
 
 enum {
     URL_MAX = 4096,
@@ -246,6 +248,14 @@ enum exit_code client_post(struct client *client, enum path path, const char *g,
     return code;
 }
 
+static enum exit_code save(const char *file, struct bytes data)
+{
+    if (file_save(file, data, NULL) == E_OK)
+        return EXIT_DONE;
+    fprintf(stderr, "ksctl: %s: %s\n", file, strerror(errno));
+    return EXIT_REFUSED;
+}
+
 enum exit_code client_save(struct client *client, enum path path, const char *file, size_t *len)
 {
     char url[URL_MAX];
@@ -262,7 +272,7 @@ enum exit_code client_save(struct client *client, enum path path, const char *fi
     }
     (void)curl_easy_getinfo(client->curl, CURLINFO_CONTENT_TYPE, &type);
     if (status == 200 && type != NULL && strcmp(type, "application/octet-stream") == 0) {
-        code = file_save(file, body.data, body.len) ? EXIT_DONE : EXIT_REFUSED;
+        code = save(file, (struct bytes){(const uint8_t *)body.data, body.len});
         *len = body.len;
     } else {
         json_t *problem = json_loadb(body.data != NULL ? body.data : "", body.len, 0, NULL);

@@ -50,9 +50,6 @@ enum exit_code client_save(struct client *client, enum path path, const char *fi
 /* Says on stderr why the server refused. */
 void client_explain(const json_t *problem);
 
-/* file.c: FILE.new of mode 0600, synced, then under its name; true if it is there. Reasons go to stderr. */
-bool file_save(const char *file, const void *data, size_t len);
-
 /* fetch.c: what a command needs, for each group: an array of objects {"group", "policy", "members",
  * "rekeys"}, each as the API gave it, members of all pages in one. */
 enum need { NEED_GROUP = 0, NEED_POLICY = 1, NEED_MEMBERS = 2, NEED_REKEYS = 4 };
