@@ -223,6 +223,16 @@ CONF
     chmod 600 "$NETLAB_DIR/gm$n.conf"
 }
 
+# netlab_start_gm N: the agent of site N, with its configuration.
+netlab_start_gm() { netlab_start "gm$1" "gm$1" "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm$1.conf"; }
+# netlab_members_of_three: members 1 and 2 of a cluster of three; the first asks ks1 first, the second ks2.
+netlab_members_of_three() {
+    netlab_gm_conf 1 10.1.11.2 10.1.12.2 10.1.21.2
+    netlab_gm_conf 2 10.1.12.2 10.1.21.2 10.1.11.2
+    netlab_start_gm 1
+    netlab_start_gm 2
+}
+
 netlab_ksctl() { local n=$1; shift; netlab_in "ks$n" "$NETLAB_BIN/ksctl" "$@"; }
 netlab_api() { netlab_in "ks$1" curl -fsS "http://127.0.0.1:8480$2"; }
 netlab_registered() { # N: the agent has keys

@@ -45,18 +45,8 @@ few_lost() { # NAME MAX
     [ "$sent" -gt 0 ] && [ $((sent - got)) -le "$2" ]
 }
 
-netlab_up 2 3
-netlab_psk > /dev/null
-check "three key servers form one cluster" netlab_cluster 3 "$tek"
-check "the first is primary" netlab_wait 10 netlab_is_primary 1
-netlab_gm_conf 1 10.1.11.2 10.1.12.2 10.1.21.2
-netlab_gm_conf 2 10.1.12.2 10.1.21.2 10.1.11.2
-netlab_start gm1 gm1 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm1.conf"
-netlab_start gm2 gm2 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm2.conf"
-check "gm1 registers" netlab_wait 30 netlab_registered 1
-check "gm2 registers" netlab_wait 30 netlab_registered 2
-check "hosts behind them answer each other" netlab_in h1 ping -q -c 5 -i 0.05 -W 3 192.168.14.10
-[ "$failed" = 0 ] || { e2e_end; exit 1; }
+e2e_start_three "$tek"
+require "hosts behind them answer each other" netlab_in h1 ping -q -c 5 -i 0.05 -W 3 192.168.14.10
 seq=$(group_at 1 seq)
 check "a first rekey, while all is whole" netlab_wait 60 seq_beyond 1 "$seq"
 check "the three hold the same state" netlab_wait 15 netlab_same 1 2 3
@@ -93,7 +83,7 @@ echo "# until $until_before before, $(until_at) now"
 check "and not for longer than before" [ "$(until_at)" -le "$((until_before + 1))" ]
 registered=$(e2e_log_count gm1 GM_REGS_COMPL)
 netlab_stop gm1
-netlab_start gm1 gm1 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm1.conf"
+netlab_start_gm 1
 check "a member that starts anew gets them" netlab_wait 30 e2e_log_at_least gm1 GM_REGS_COMPL $((registered + 1))
 check "from it, without a quorum" e2e_log_at_least ksd1 KS_MINORITY_SERVED $((served + 1))
 check "and reaches the other side" netlab_wait 15 netlab_in h1 ping -q -c 3 -i 0.05 -W 1 192.168.14.10

@@ -25,18 +25,8 @@ restore_refused() { # TEXT FILE [CONF]
 }
 ping_h1() { netlab_in h1 ping -q -c 3 -i 0.05 -W 1 192.168.14.10; }
 
-netlab_up 2 3
-netlab_psk > /dev/null
 (umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \n' > "$NETLAB_DIR/backup.key")
-check "three key servers form one cluster" netlab_cluster 3
-check "the first is primary" netlab_wait 10 netlab_is_primary 1
-netlab_gm_conf 1 10.1.11.2 10.1.12.2 10.1.21.2
-netlab_gm_conf 2 10.1.12.2 10.1.21.2 10.1.11.2
-netlab_start gm1 gm1 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm1.conf"
-netlab_start gm2 gm2 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm2.conf"
-check "gm1 is registered" netlab_wait 30 netlab_registered 1
-check "gm2 is registered" netlab_wait 30 netlab_registered 2
-[ "$failed" = 0 ] || { e2e_end; exit 1; }
+e2e_start_three
 for n in 1 2 3; do check "ks$n knows both members" netlab_wait 5 members_at $n 2; done
 check "a rekey" netlab_ksctl 1 rekey G1
 check "both members acknowledged it" netlab_wait 15 last_push_is_acked 1 2

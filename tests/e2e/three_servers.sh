@@ -12,17 +12,7 @@ rekey_at() { netlab_ksctl "$1" rekey G1; }
 registered_again() { e2e_log_at_least "$1" GM_REGS_COMPL "$2"; }
 primaries_are() { [ "$(for n in 1 2 3; do netlab_is_primary "$n" > /dev/null 2>&1 && echo -n "$n"; done)" = "$1" ]; }
 
-netlab_up 2 3
-netlab_psk > /dev/null
-check "three key servers form one cluster" netlab_cluster 3
-check "the first is primary" netlab_wait 10 netlab_is_primary 1
-netlab_gm_conf 1 10.1.11.2 10.1.12.2 10.1.21.2
-netlab_gm_conf 2 10.1.12.2 10.1.21.2 10.1.11.2
-netlab_start gm1 gm1 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm1.conf"
-netlab_start gm2 gm2 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm2.conf"
-check "gm1 registers at the primary" netlab_wait 30 netlab_registered 1
-check "gm2 registers at a secondary" netlab_wait 30 netlab_registered 2
-[ "$failed" = 0 ] || { e2e_end; exit 1; }
+e2e_start_three
 for n in 1 2 3; do check "ks$n knows both members" netlab_wait 5 members_at $n 2; done
 check "hosts behind them answer each other" netlab_in h1 ping -q -c 5 -i 0.05 -W 3 192.168.14.10
 check "a rekey" rekey_at 1
@@ -40,7 +30,7 @@ check "its number is the next one" [ "$(seq_at 3)" = $((seq + 1)) ]
 netlab_stop gm2
 before=$(e2e_log_count gm2 GM_REGS_COMPL)
 start=$(now_ms)
-netlab_start gm2 gm2 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm2.conf"
+netlab_start_gm 2
 check "the next registration happens" netlab_wait 20 registered_again gm2 $((before + 1))
 echo "# registration with two of three servers: $(($(now_ms) - start)) ms from the agent's start"
 check "hosts answer each other still" netlab_wait 10 netlab_in h1 ping -q -c 3 -i 0.05 -W 1 192.168.14.10

@@ -32,10 +32,21 @@ e2e_start() {
     for n in 1 2; do echo 'reregister_before_s = 1;' >> "$NETLAB_DIR/gm$n.conf"; done
     e2e_start_ksd
     check "the key server is ready" e2e_ready
-    netlab_start gm1 gm1 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm1.conf"
-    netlab_start gm2 gm2 "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm2.conf"
+    netlab_start_gm 1
+    netlab_start_gm 2
     check "gm1 is registered" netlab_wait 30 netlab_registered 1
     require "gm2 is registered" netlab_wait 30 netlab_registered 2
+}
+# e2e_start_three [TEK_LIFE]: three key servers in one cluster, the first one primary; gm1 is registered there, gm2 at the second. Ends
+# the script if that fails.
+e2e_start_three() {
+    netlab_up 2 3
+    netlab_psk > /dev/null
+    check "three key servers form one cluster" netlab_cluster 3 "$@"
+    check "the first is primary" netlab_wait 10 netlab_is_primary 1
+    netlab_members_of_three
+    check "gm1 registers at the primary" netlab_wait 30 netlab_registered 1
+    require "gm2 registers at a secondary" netlab_wait 30 netlab_registered 2
 }
 e2e_start_ksd() { netlab_start ksd1 ks1 "$NETLAB_BIN/ksd" -c "$NETLAB_DIR/ksd1.conf"; }
 e2e_ready() { netlab_wait 30 netlab_api 1 /readyz; }
