@@ -20,6 +20,7 @@ struct fixture {
     struct store *store;
     struct event_ring *ring;
     struct mailbox *mailbox;
+    int woken; /* eventfd: a mail was put */
     struct http_server *server;
     struct api_options options;
     struct api_health health;

@@ -4,6 +4,8 @@
 #define TESTS_UNIT_API_FIXTURE_H
 
 #include <errno.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
 
 #include "tests/unit/api/api_client.h"
 
@@ -26,9 +28,35 @@ static inline uint64_t fixture_now(void *context)
     return FIXTURE_NOW_MS;
 }
 
+/* Counts up an eventfd, on which fixture_take waits. */
 static inline void fixture_wake(void *context)
 {
-    (void)context;
+    uint64_t one = 1;
+    if (write(((struct fixture *)context)->woken, &one, sizeof(one)) != sizeof(one))
+        abort(); /* on the server's thread, where cmocka's checks are not at home */
+}
+
+/* The next mail. False: none in that time, or an old wake, of a mail that was there before it was waited for.
+ */
+static inline bool fixture_take(const struct fixture *f, struct mail *out, int wait_ms)
+{
+    uint64_t count;
+    struct pollfd woken = {f->woken, POLLIN, 0};
+    if (mailbox_take(f->mailbox, out))
+        return true;
+    if (poll(&woken, 1, wait_ms) != 1 || read(f->woken, &count, sizeof(count)) != sizeof(count))
+        return false;
+    return mailbox_take(f->mailbox, out);
+}
+
+static inline struct mail fixture_mail(const struct fixture *f)
+{
+    struct mail mail;
+    uint64_t end = test_now_ms() + WAIT_MS;
+    while (!fixture_take(f, &mail, WAIT_MS))
+        if (test_now_ms() >= end)
+            fail_msg("no mail came");
+    return mail;
 }
 
 static inline void fixture_serve(struct fixture *f)
@@ -46,7 +74,9 @@ static inline void fixture_open(struct fixture *f)
     assert_ok(store_open(&f->store, f->dir, &rebuilt));
     fixture_rows(f->store);
     assert_ok(event_ring_open(&f->ring, EVENT_RING_DEFAULT));
-    assert_ok(mailbox_open(&f->mailbox, fixture_wake, NULL));
+    f->woken = eventfd(0, EFD_CLOEXEC);
+    assert_true(f->woken >= 0);
+    assert_ok(mailbox_open(&f->mailbox, fixture_wake, f));
     f->health = (struct api_health){.live = true,
                                     .ready = true,
                                     .raft_role = "leader",
@@ -72,6 +102,7 @@ static inline void fixture_close(struct fixture *f)
 {
     http_server_free(f->server);
     mailbox_free(f->mailbox);
+    close(f->woken);
     event_ring_free(f->ring);
     store_close(f->store);
     test_remove_tree(f->dir);

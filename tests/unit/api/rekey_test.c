@@ -33,26 +33,13 @@ static struct answer *post_end(struct posted *p)
     return &p->answer;
 }
 
-/* The next mail, waited for. */
-static struct mail take(const struct fixture *f)
-{
-    struct mail mail;
-    uint64_t end = test_now_ms() + WAIT_MS;
-    while (!mailbox_take(f->mailbox, &mail)) {
-        if (test_now_ms() >= end)
-            fail_msg("no mail came");
-        usleep(1000);
-    }
-    return mail;
-}
-
 static void a_rekey_is_answered_when_the_loop_has(void **state)
 {
     struct fixture *f = *state;
     struct posted p;
     char value[64];
     post_start(&p, f, "/v1/groups/G1/rekey");
-    struct mail mail = take(f);
+    struct mail mail = fixture_mail(f);
     assert_int_equal(mail.kind, MAIL_REKEY);
     assert_string_equal(mail.group, "G1");
     struct answer a = get(f, "/livez"); /* others are served meanwhile */
@@ -78,7 +65,7 @@ static void an_empty_object_is_a_body_too(void **state)
                        .headers = "Content-Type: application/json\r\nContent-Length: 4\r\n",
                        .body = " {} "};
     assert_int_equal(pthread_create(&p.thread, NULL, post, &p), 0);
-    struct mail mail = take(f);
+    struct mail mail = fixture_mail(f);
     assert_string_equal(mail.group, "vpn 2/\xc3\xa9");
     mailbox_answer(f->mailbox, mail.id, &(struct mail_answer){.err = E_OK, .seq = 1, .index = 42});
     assert_int_equal(post_end(&p)->status, 202);
@@ -107,7 +94,7 @@ static void refusals_become_problems(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct posted p;
         post_start(&p, f, "/v1/groups/G1/rekey");
-        struct mail mail = take(f);
+        struct mail mail = fixture_mail(f);
         mailbox_answer(f->mailbox, mail.id, &(struct mail_answer){.err = rows[i].err});
         assert_problem(post_end(&p), rows[i].status, rows[i].slug);
         assert_at_text(&p.answer, "error", err_name(rows[i].err));
@@ -139,7 +126,7 @@ static void a_loop_that_does_not_answer_leaves_the_outcome_open(void **state)
     answer_close(&p.answer);
     assert_false(mailbox_take(f->mailbox, &mail)); /* it was taken back: nobody waits for it any more */
     post_start(&p, f, "/v1/groups/G1/rekey");
-    mail = take(f);
+    mail = fixture_mail(f);
     assert_problem(post_end(&p), 503, "outcome-unknown");
     mailbox_answer(f->mailbox, mail.id,
                    &(struct mail_answer){.err = E_OK, .seq = 12}); /* too late: ignored */
@@ -153,7 +140,7 @@ static void a_client_that_leaves_harms_nothing(void **state)
     struct fixture *f = *state;
     int fd = dial(f);
     send_text(fd, text, strlen(text));
-    struct mail mail = take(f);
+    struct mail mail = fixture_mail(f);
     close(fd);
     mailbox_answer(f->mailbox, mail.id, &(struct mail_answer){.err = E_OK, .seq = 12, .index = 57});
     struct answer a = get(f, "/livez");
@@ -170,8 +157,8 @@ static void the_end_of_the_server_answers_those_who_wait(void **state)
     fixture_serve(&f);
     for (size_t i = 0; i < ARRAY_LEN(p); i++)
         post_start(&p[i], &f, "/v1/groups/G1/rekey");
-    struct mail taken = take(&f); /* one is being worked on, two wait */
-    struct mail second = take(&f), third = take(&f);
+    struct mail taken = fixture_mail(&f); /* one is being worked on, two wait */
+    struct mail second = fixture_mail(&f), third = fixture_mail(&f);
     (void)second;
     (void)third;
     http_server_free(f.server);
@@ -229,9 +216,7 @@ static void *run_loop(void *context)
     struct fake_loop *loop = context;
     struct mail mail;
     while (!__atomic_load_n(&loop->ends, __ATOMIC_ACQUIRE)) {
-        if (!mailbox_take(loop->f->mailbox, &mail))
-            usleep(200);
-        else if (mail.id % 3 != 0)
+        if (fixture_take(loop->f, &mail, WAIT_MS) && mail.id % 3 != 0)
             mailbox_answer(loop->f->mailbox, mail.id,
                            &(struct mail_answer){.err = E_OK, .seq = (uint32_t)mail.id, .index = mail.id});
     }
@@ -269,6 +254,7 @@ static void many_writers_are_each_answered_once(void **state)
         answered += (size_t)(uintptr_t)count;
     }
     __atomic_store_n(&loop.ends, true, __ATOMIC_RELEASE);
+    fixture_wake(f);
     pthread_join(loop.thread, NULL);
     assert_in_range(answered, CLIENTS * ROUNDS / 3, CLIENTS * ROUNDS);
 }

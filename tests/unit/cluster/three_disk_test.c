@@ -9,13 +9,13 @@
 
 enum { SLOW_LIMIT_MS = 300 };
 
-/* A disk that fails, or does not come back from a sync, while it is told so. */
+/* A disk that fails while it is told so, and does not come back from a sync while stuck is held. */
 static pthread_t loop_thread;
+static pthread_mutex_t stuck = PTHREAD_MUTEX_INITIALIZER;
 
 struct bad_disk {
     struct disk disk;
     atomic_int errnum; /* 0: works */
-    atomic_bool stuck;
 };
 
 static ssize_t bad_pwrite(void *context, int fd, const void *data, size_t len, off_t at)
@@ -27,10 +27,12 @@ static ssize_t bad_pwrite(void *context, int fd, const void *data, size_t len, o
 
 static int bad_sync(void *context, int fd)
 {
-    struct bad_disk *bad = context;
+    (void)context;
     /* Only the log's thread: the loop, which writes term and vote, is that of the others too. */
-    while (atomic_load(&bad->stuck) && !pthread_equal(pthread_self(), loop_thread))
-        usleep(1000);
+    if (!pthread_equal(pthread_self(), loop_thread)) {
+        pthread_mutex_lock(&stuck);
+        pthread_mutex_unlock(&stuck);
+    }
     return fdatasync(fd);
 }
 
@@ -104,12 +106,12 @@ static void a_slow_disk_costs_a_server_its_roles_until_it_answers(void **state)
     struct cluster_status status;
     t->disk_slow_ms = SLOW_LIMIT_MS;
     form_on_bad_disk(t);
-    atomic_store(&bad.stuck, true);
+    pthread_mutex_lock(&stuck);
     poke(t);
     until(t, (cluster_status(t->ks[0].cluster, &status), status.disk_slow));
     until(t, cluster_is_primary(t->ks[1].cluster) && leader_of(t) != &t->ks[0] && leader_of(t) != NULL);
     set_group(&t->ks[2], &after);
-    atomic_store(&bad.stuck, false);
+    pthread_mutex_unlock(&stuck);
     until(t, (cluster_status(t->ks[0].cluster, &status), !status.disk_slow));
     until(t, t->ks[0].ready && same_state(t));
     assert_ok(t->ks[0].fatal);
