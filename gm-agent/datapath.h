@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #include "gm-agent/config.h"
+#include "gm-agent/dscp.h"
 #include "gm-agent/tek_table.h"
 #include "gm-agent/time_check.h"
 
@@ -89,6 +90,12 @@ struct datapath_replay {
     uint64_t evicted;
 };
 
+/* One thread of the back end, and what it carried. */
+struct datapath_lane {
+    uint64_t out, in; /* packets, as DP_ENCAPS and DP_DECAPS */
+    bool sends;       /* gets packets from the protected side */
+};
+
 struct datapath_ops {
     const char *name;
     /* Can this back end do the policy at all? E_UNSUPPORTED and why as text (static) if not. Pure. */
@@ -109,6 +116,11 @@ struct datapath_ops {
     void (*replay)(const struct datapath *datapath, struct datapath_replay *out);
     /* The longest clear packet to a host that routers let pass, as they said; 0: they said nothing. */
     uint32_t (*fits)(const struct datapath *datapath, const struct addr *dst);
+    /* By DSCP, since the agent's start; rekeys and new policies do not begin anew. Called behind counters, of
+     * which it is a part. */
+    void (*dscp)(const struct datapath *datapath, struct dscp_table *out);
+    /* Its threads; returns how many. */
+    size_t (*lanes)(const struct datapath *datapath, struct datapath_lane out[GM_THREAD_MAX]);
 };
 
 /* The first member of every back end's struct. */

@@ -327,6 +327,8 @@ static const struct datapath_ops user_ops = {
     .close = user_close,
     .replay = user_replay,
     .fits = user_mtu_fits,
+    .dscp = user_lanes_dscp,
+    .lanes = user_lanes_list,
 };
 
 /* Before reserved numbers are used they are on disk. */

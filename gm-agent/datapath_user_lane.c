@@ -221,6 +221,34 @@ const struct datapath_counter *user_lanes_counters(struct user_datapath *dp)
     return dp->counters;
 }
 
+void user_lanes_dscp(const struct datapath *datapath, struct dscp_table *out)
+{
+    const struct user_datapath *dp = (const struct user_datapath *)datapath;
+    *out = dp->path.dscp;
+    for (size_t i = 0; i < dp->lane_count; i++) {
+        pthread_mutex_lock(&dp->lanes[i].lock);
+        dscp_add(out, &dp->lanes[i].dp->path.dscp);
+        pthread_mutex_unlock(&dp->lanes[i].lock);
+    }
+}
+
+static struct datapath_lane load_of(const struct esp_path *path, bool sends)
+{
+    return (struct datapath_lane){path->counters[DP_ENCAPS].count, path->counters[DP_DECAPS].count, sends};
+}
+
+size_t user_lanes_list(const struct datapath *datapath, struct datapath_lane out[GM_THREAD_MAX])
+{
+    const struct user_datapath *dp = (const struct user_datapath *)datapath;
+    out[0] = load_of(&dp->path, true);
+    for (size_t i = 0; i < dp->lane_count; i++) {
+        pthread_mutex_lock(&dp->lanes[i].lock);
+        out[i + 1] = load_of(&dp->lanes[i].dp->path, dp->lanes[i].attached);
+        pthread_mutex_unlock(&dp->lanes[i].lock);
+    }
+    return dp->lane_count + 1;
+}
+
 static void close_lane(struct user_lane *lane)
 {
     if (lane->runs) {

@@ -13,11 +13,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "gm-agent/datapath.h"
 #include "gm-agent/shard.h"
 
 struct user_datapath;
-struct datapath_state;
-struct datapath_counter;
 
 struct user_lane {
     pthread_mutex_t lock;     /* of dp */
@@ -37,6 +36,9 @@ err_t user_lanes_open(struct user_datapath *dp) MUST_USE;
 err_t user_lanes_apply(struct user_datapath *dp, const struct datapath_state *state) MUST_USE;
 /* Of all lanes together. */
 const struct datapath_counter *user_lanes_counters(struct user_datapath *dp);
+void user_lanes_dscp(const struct datapath *datapath, struct dscp_table *out);
+/* The loop's own first. */
+size_t user_lanes_list(const struct datapath *datapath, struct datapath_lane out[GM_THREAD_MAX]);
 /* Ends the threads; fine after a failed open. */
 void user_lanes_close(struct user_datapath *dp);
 

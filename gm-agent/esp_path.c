@@ -178,6 +178,7 @@ enum esp_verdict esp_path_encapsulate(struct esp_path *path, struct bytes raw, u
         return drop(path, DP_NO_KEY, note);
     note->spi = path->sas[path->out].spi;
     esp_path_count(path, DP_ENCAPS, &inner.src, &inner.dst);
+    dscp_count(path->dscp.out, inner.tos, inner.whole.len);
     err_t err = seal(path, &inner, out, cap, out_len);
     if (err == E_LIMIT)
         return drop(path, DP_NO_KEY, note);
@@ -259,6 +260,7 @@ static enum esp_verdict open_with(struct esp_path *path, struct esp_sa *sa, cons
         return drop(path, DP_MALFORMED, note);
     *out_len = inner.whole.len;
     esp_path_count(path, DP_DECAPS, &note->src, &note->dst);
+    dscp_count(path->dscp.in, inner.tos, inner.whole.len);
     return ESP_TO_LAN;
 }
 

@@ -69,6 +69,7 @@ struct esp_path {
     uint8_t iv_pool[ESP_PATH_IV_POOL];
     size_t iv_left;
     struct datapath_counter counters[DP_COUNTER_COUNT];
+    struct dscp_table dscp;
 };
 
 /* What happened, for the log. */

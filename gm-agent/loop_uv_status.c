@@ -38,6 +38,16 @@ static void on_written(uv_write_t *write, int status)
     client_close(write->data);
 }
 
+/* Behind the counters. */
+static void look_at_dataplane(const struct datapath *datapath, struct status_view *view)
+{
+    view->has_dscp = datapath->ops->dscp != NULL;
+    if (view->has_dscp)
+        datapath->ops->dscp(datapath, &view->dscp);
+    if (datapath->ops->lanes != NULL)
+        view->lane_count = datapath->ops->lanes(datapath, view->lanes);
+}
+
 static void answer(struct status_client *client)
 {
     struct gm_loop *loop = client->loop;
@@ -62,6 +72,7 @@ static void answer(struct status_client *client)
     view.has_replay = loop->datapath->ops->replay != NULL;
     if (view.has_replay)
         loop->datapath->ops->replay(loop->datapath, &view.replay);
+    look_at_dataplane(loop->datapath, &view);
     size_t len = json ? status_json(&view, command, client->answer, sizeof(client->answer))
                       : status_text(&view, command, client->answer, sizeof(client->answer));
     uv_buf_t buffer = uv_buf_init(client->answer, (unsigned)len);

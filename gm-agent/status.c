@@ -2,6 +2,7 @@
 #include "gm-agent/status.h"
 
 #include "gm-agent/selector_text.h"
+#include "gm-agent/status_dataplane.h"
 #include "gm-agent/status_eli.h"
 #include "gm-agent/status_path.h"
 #include "gm-agent/status_trace.h"
@@ -354,6 +355,8 @@ size_t status_text(const struct status_view *view, enum status_command command, 
         break;
     case STATUS_SHOW_PATH:
         return status_path_text(view, out, cap);
+    case STATUS_SHOW_DATAPLANE:
+        return status_dataplane_text(view, out, cap);
     case STATUS_CLEAR:
         add(&t, "keys of group %s dropped, registering again\n", view->agent->config->group_name);
         break;
@@ -363,8 +366,8 @@ size_t status_text(const struct status_view *view, enum status_command command, 
     case STATUS_TRACE:
         return status_trace_text(view, out, cap);
     case STATUS_UNKNOWN:
-        add(&t, "%% unknown command; known are: show crypto gdoi [gm [rekey | replay | path]], show crypto "
-                "ipsec sa, "
+        add(&t, "%% unknown command; known are: show crypto gdoi [gm [rekey | replay | path | "
+                "dataplane counters]], show crypto ipsec sa, "
                 "show crypto eli [detail], clear crypto gdoi, trace {lan | wan | esp SPI} ...\n");
         break;
     }

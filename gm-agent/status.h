@@ -19,6 +19,7 @@ enum status_command {
     STATUS_SHOW_IPSEC,
     STATUS_SHOW_REPLAY,
     STATUS_SHOW_PATH,
+    STATUS_SHOW_DATAPLANE,
     STATUS_CLEAR,
     STATUS_SHOW_ELI,        /* abilities only */
     STATUS_SHOW_ELI_DETAIL, /* likewise */
@@ -34,12 +35,16 @@ struct status_view {
     size_t ability_count;
     bool has_replay; /* the back end can tell */
     struct datapath_replay replay;
+    bool has_dscp; /* likewise */
+    struct dscp_table dscp;
+    struct datapath_lane lanes[GM_THREAD_MAX];
+    size_t lane_count;              /* 0: no threads of its own */
     const struct path_probe *probe; /* NULL: no host is named */
     const char *line;               /* as it was asked; NULL: not known */
 };
 
 /* "show crypto gdoi", "show crypto gdoi gm", "show crypto gdoi gm rekey", "show crypto gdoi gm replay",
- * "show crypto gdoi gm path",
+ * "show crypto gdoi gm path", "show crypto gdoi gm dataplane counters",
  * "show crypto ipsec sa", "show crypto eli [detail]", "clear crypto gdoi", "trace ..." (trace.h); words are
  * divided by blanks; a last word "json" asks for JSON. */
 enum status_command status_parse(const char *line, bool *json);

@@ -5,6 +5,7 @@
 
 #include "base/hex.h"
 #include "gm-agent/status.h"
+#include "gm-agent/status_dataplane.h"
 #include "gm-agent/status_eli.h"
 #include "gm-agent/status_path.h"
 #include "gm-agent/status_trace.h"
@@ -155,6 +156,8 @@ static json_t *build(const struct status_view *view, enum status_command command
         return replay(view);
     case STATUS_SHOW_PATH:
         return status_path_json(view);
+    case STATUS_SHOW_DATAPLANE:
+        return status_dataplane_json(view);
     case STATUS_CLEAR:
         return json_pack("{s:b}", "cleared", 1);
     case STATUS_SHOW_ELI:

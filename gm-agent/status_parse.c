@@ -41,6 +41,7 @@ enum status_command status_parse(const char *line, bool *json)
         {"show crypto eli detail", STATUS_SHOW_ELI_DETAIL},
         {"show crypto gdoi gm replay", STATUS_SHOW_REPLAY},
         {"show crypto gdoi gm path", STATUS_SHOW_PATH},
+        {"show crypto gdoi gm dataplane counters", STATUS_SHOW_DATAPLANE},
     };
     char words[STATUS_COMMAND_MAX];
     *json = false;

@@ -32,6 +32,13 @@ check "show crypto gdoi" bash -c "'$NETLAB_BIN/gm-agent' -s '$NETLAB_DIR/gm1.soc
 netlab_in h1 ping -q -c 5 -i 0.05 -W 3 192.168.14.10 > /dev/null
 check "show crypto ipsec sa counts" [ "$(ask show crypto ipsec sa json | jq .counters.encaps.count)" -ge 5 ]
 check "and as text" bash -c "'$NETLAB_BIN/gm-agent' -s '$NETLAB_DIR/gm1.sock' show crypto ipsec sa | grep -Eq '#pkts encaps: [1-9]'"
+netlab_in h1 ping -q -c 4 -i 0.05 -Q 0x88 -W 3 192.168.14.10 > /dev/null
+dataplane() { "$NETLAB_BIN/gm-agent" -c "$NETLAB_DIR/gm$1.conf" show crypto gdoi gm dataplane counters "${@:2}"; }
+has_class() { dataplane "$1" json | jq -e --argjson n "$3" "[.dscp | .encaps, .decaps | .[] | select(.name == \"$2\" and .packets == \$n and .octets == 84 * \$n)] | length == 2" > /dev/null; }
+check "pings of AF41 are counted both ways by the one" has_class 1 AF41 4
+check "and by the other" has_class 2 AF41 4
+check "and as text" bash -c "'$NETLAB_BIN/gm-agent' -s '$NETLAB_DIR/gm1.sock' show crypto gdoi gm dataplane counters | grep -q 'AF41  (34): #pkts encaps 4, #bytes encaps 336, #pkts decaps 4, #bytes decaps 336'"
+check "no class that was not seen" bash -c "! '$NETLAB_BIN/gm-agent' -s '$NETLAB_DIR/gm1.sock' show crypto gdoi gm dataplane counters | grep -q 'EF'"
 
 check "trace tells the way of a packet out" [ "$(ask trace lan icmp 192.168.13.10 192.168.14.10 json | jq -r .verdict)" = protected ]
 check "and why a clear one is refused" [ "$(ask trace wan tcp 192.168.14.10 443 192.168.13.10 4000 json | jq -r .counter)" = not_ipsec ]
@@ -90,6 +97,7 @@ check "with three threads it registers" netlab_wait 20 netlab_registered 1
 check "hosts answer each other by them" netlab_in h1 ping -q -c 20 -i 0.02 -W 3 192.168.14.10
 check "they are there" [ "$(grep -h '^Name:.gm-packets' /proc/"$(pid_of gm1)"/task/*/status | wc -l)" = 2 ]
 check "none has more capabilities" [ "$(grep -h '^CapPrm:' /proc/"$(pid_of gm1)"/task/*/status | sort -u)" = "$(printf 'CapPrm:\t0000000000003000')" ]
+check "threads say what they carried" bash -c "[ \"\$('$NETLAB_BIN/gm-agent' -s '$NETLAB_DIR/gm1.sock' show crypto gdoi gm dataplane counters json | jq '(.threads | length) * 1000 + ([.threads[].decaps] | add)')\" -ge 3020 ]"
 check "counters are of all of them" [ "$(ask show crypto ipsec sa json | jq .counters.decaps.count)" -ge 20 ]
 
 # As in a container: IPv6 is off, and /proc/sys can only be read.

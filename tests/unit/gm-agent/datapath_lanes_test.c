@@ -130,6 +130,15 @@ static void key_changes_under_traffic_lose_nothing(void **state)
         net->gm2->ops->replay(net->gm2, &replay);
         assert_int_equal(replay.window, 64);
     }
+    struct datapath_lane lanes[GM_THREAD_MAX];
+    uint64_t carried = 0;
+    for (size_t i = net->gm1->ops->lanes(net->gm1, lanes); i-- > 0; carried += lanes[i].out)
+        assert_true(lanes[i].sends);
+    assert_int_equal(carried, FLOWS * ROUNDS);
+    struct dscp_table dscp; /* summed over the lanes, whatever keys there were */
+    net->gm2->ops->counters(net->gm2);
+    net->gm2->ops->dscp(net->gm2, &dscp);
+    assert_int_equal(dscp.in[0].packets, FLOWS * ROUNDS);
     assert_int_equal(counted(net->gm1, DP_NO_KEY), 0);
     assert_int_equal(counted(net->gm2, DP_REPLAY), 0);
     close_flows(net, flows);
@@ -145,6 +154,15 @@ static void keys_without_sender_ids_are_sent_on_by_one(void **state)
     for (unsigned i = 0; i < ROUNDS; i++)
         round_of_flows(net, flows, i);
     assert_int_equal(net->gm1->ops->counters(net->gm1)[DP_ENCAPS].count, FLOWS * ROUNDS);
+    struct datapath_lane lanes[GM_THREAD_MAX];
+    struct dscp_table dscp;
+    assert_int_equal(net->gm1->ops->lanes(net->gm1, lanes), THREADS);
+    for (size_t i = 0; i < THREADS; i++) {
+        assert_int_equal(lanes[i].sends, i == 0);
+        assert_int_equal(lanes[i].out, i == 0 ? FLOWS * ROUNDS : 0);
+    }
+    net->gm1->ops->dscp(net->gm1, &dscp);
+    assert_int_equal(dscp.out[0].packets, FLOWS * ROUNDS);
     assert_int_equal(counted(net->gm2, DP_REPLAY), 0);
     close_flows(net, flows);
 }

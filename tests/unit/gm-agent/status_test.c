@@ -32,6 +32,7 @@ static void commands_are_read_with_any_blanks_and_case(void **state)
     assert_true(json);
     assert_int_equal(status_parse("show crypto gdoi gm replay", &json), STATUS_SHOW_REPLAY);
     assert_int_equal(status_parse("show crypto ipsec sa", &json), STATUS_SHOW_IPSEC);
+    assert_int_equal(status_parse("show crypto gdoi gm dataplane counters", &json), STATUS_SHOW_DATAPLANE);
     assert_int_equal(status_parse("clear crypto gdoi", &json), STATUS_CLEAR);
     assert_int_equal(status_parse("", &json), STATUS_UNKNOWN);
     assert_int_equal(status_parse("json", &json), STATUS_UNKNOWN);
@@ -203,6 +204,42 @@ static void show_replay_has_the_lines_of_a_router(void **state)
     world_close(w);
 }
 
+static void dataplane_shows_the_classes_that_were_seen_and_the_threads(void **state)
+{
+    (void)state;
+    struct world *w = world_registered(1);
+    struct status_view view = view_of(w);
+    status_text(&view, STATUS_SHOW_DATAPLANE, answer, sizeof(answer));
+    assert_has("Data-plane statistics for group G1:\nData path : user\n#pkts encaps : 7, #pkts decaps : 0\n");
+    assert_has("    are not counted by this data path\n");
+    assert_null(strstr(answer, "Threads"));
+    view.has_dscp = true;
+    status_text(&view, STATUS_SHOW_DATAPLANE, answer, sizeof(answer));
+    assert_has("    none seen\n");
+    view.dscp.out[46] = (struct dscp_count){3, 300};
+    view.dscp.in[0] = (struct dscp_count){4, 4000000000000};
+    view.lane_count = 2;
+    view.lanes[0] = (struct datapath_lane){5, 6, true};
+    view.lanes[1] = (struct datapath_lane){0, 9, false};
+    status_text(&view, STATUS_SHOW_DATAPLANE, answer, sizeof(answer));
+    assert_has(
+        "Classes (DSCP) of clear packets:\n"
+        "    DF    ( 0): #pkts encaps 0, #bytes encaps 0, #pkts decaps 4, #bytes decaps 4000000000000\n"
+        "    EF    (46): #pkts encaps 3, #bytes encaps 300, #pkts decaps 0, #bytes decaps 0\n"
+        "Threads : 2\n"
+        "     1: #pkts encaps 5, #pkts decaps 6, sends and receives\n"
+        "     2: #pkts encaps 0, #pkts decaps 9, receives\n");
+    size_t len = status_json(&view, STATUS_SHOW_DATAPLANE, answer, sizeof(answer));
+    json_t *root = json_loadb(answer, len, 0, NULL);
+    json_t *encaps = json_object_get(json_object_get(root, "dscp"), "encaps");
+    assert_int_equal(json_array_size(encaps), 1);
+    assert_string_equal(json_string_value(json_object_get(json_array_get(encaps, 0), "name")), "EF");
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(encaps, 0), "octets")), 300);
+    assert_int_equal(json_array_size(json_object_get(root, "threads")), 2);
+    json_decref(root);
+    world_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,6 +251,7 @@ int main(void)
         cmocka_unit_test(no_answer_holds_a_key),
         cmocka_unit_test(the_largest_policy_fits_and_a_small_buffer_is_not_overrun),
         cmocka_unit_test(show_replay_has_the_lines_of_a_router),
+        cmocka_unit_test(dataplane_shows_the_classes_that_were_seen_and_the_threads),
     };
     world_trace();
     return cmocka_run_group_tests(tests, NULL, NULL);
