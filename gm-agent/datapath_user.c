@@ -244,6 +244,10 @@ static err_t user_apply(struct datapath *datapath, const struct datapath_state *
         *why = "the keys cannot be used";
         return err;
     }
+    if ((err = user_fence_apply(dp, &steered)) != E_OK) {
+        *why = "the kernel refused nftables rules";
+        return err;
+    }
     /* Selectors and keys are in place before the rules that lead packets to them. */
     err = steer_apply(&dp->steer, &steered);
     if (err != E_OK) {
@@ -263,7 +267,11 @@ static err_t user_apply(struct datapath *datapath, const struct datapath_state *
 
 static const struct datapath_counter *user_counters(const struct datapath *datapath)
 {
-    return user_lanes_counters((struct user_datapath *)datapath);
+    /* Asked for by the operator, and only then worth a look into the kernel. */
+    struct user_datapath *dp = (struct user_datapath *)(uintptr_t)datapath;
+    struct datapath_counter *counters = user_lanes_counters(dp);
+    user_fence_count(dp, counters);
+    return counters;
 }
 
 static void close_fd(int fd)
@@ -297,6 +305,7 @@ static void user_close(struct datapath *datapath)
     struct user_datapath *dp = (struct user_datapath *)datapath;
     user_lanes_close(dp);
     steer_close(&dp->steer);
+    user_fence_close(dp);
     netlink_route_close(dp->netlink);
     user_fds_close(dp);
     send_store_close(&dp->store);
@@ -437,6 +446,9 @@ static err_t open_devices(struct user_datapath *dp, const char **why)
         return err;
     *why = "the threads' queues and sockets cannot be opened";
     if ((err = user_lanes_open(dp)) != E_OK)
+        return err;
+    *why = "there is no socket for nftables";
+    if ((err = user_fence_open(dp)) != E_OK)
         return err;
     *why = "policy tables cannot be set up by netlink";
     return steer_open(&dp->steer, dp->netlink, dp->config, lo.index, tun.index, guard.index, dp->ipv6);

@@ -207,10 +207,8 @@ static void add_counter(struct datapath_counter *sum, const struct datapath_coun
     memcpy(&sum->first_dst, &first->first_dst, sizeof(sum->first_dst));
 }
 
-const struct datapath_counter *user_lanes_counters(struct user_datapath *dp)
+struct datapath_counter *user_lanes_counters(struct user_datapath *dp)
 {
-    if (dp->lane_count == 0)
-        return dp->path.counters;
     memcpy(dp->counters, dp->path.counters, sizeof(dp->counters));
     for (size_t i = 0; i < dp->lane_count; i++) {
         pthread_mutex_lock(&dp->lanes[i].lock);

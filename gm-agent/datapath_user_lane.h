@@ -35,7 +35,7 @@ err_t user_lanes_open(struct user_datapath *dp) MUST_USE;
  * E_NO_MEMORY: a thread cannot be started. */
 err_t user_lanes_apply(struct user_datapath *dp, const struct datapath_state *state) MUST_USE;
 /* Of all lanes together. */
-const struct datapath_counter *user_lanes_counters(struct user_datapath *dp);
+struct datapath_counter *user_lanes_counters(struct user_datapath *dp);
 void user_lanes_dscp(const struct datapath *datapath, struct dscp_table *out);
 /* The loop's own first. */
 size_t user_lanes_list(const struct datapath *datapath, struct datapath_lane out[GM_THREAD_MAX]);

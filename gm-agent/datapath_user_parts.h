@@ -5,9 +5,11 @@
 #include "gm-agent/coalesce.h"
 #include "gm-agent/datapath_user_lane.h"
 #include "gm-agent/esp_path.h"
+#include "gm-agent/nft_ruleset.h"
 #include "gm-agent/path_mtu.h"
 #include "gm-agent/send_store.h"
 #include "gm-agent/steer.h"
+#include "gm-agent/xfrm_socket.h"
 
 enum {
     BATCH = COALESCE_MAX,    /* packets in one go */
@@ -17,12 +19,22 @@ enum {
     ICMP_BUFFER = 64 << 10,
 };
 
+/* The kernel's rules behind ours. */
+struct user_fence {
+    struct xfrm_socket *nft;
+    uint8_t *rules; /* NFT_FENCE_MAX octets, heap */
+    bool made;
+    bool told; /* that this kernel takes none */
+    uint64_t counted[NFT_COUNTER_COUNT]; /* as of the latest look */
+};
+
 struct user_datapath {
     struct datapath base;
     const struct gm_datapath_config *config;
     struct esp_path path;
     struct netlink_route *netlink;
     struct steer steer;
+    struct user_fence fence;
     uint32_t tun_index;
     uint32_t tun_mtu;
     int tun;
@@ -99,6 +111,14 @@ bool user_six_wanted(const struct datapath_state *state);
 err_t user_six_check(struct user_datapath *dp, const struct datapath_state *state, const char **why) MUST_USE;
 /* A batch of ESP; the kernel takes the IPv6 header off, here it is put back. */
 bool user_six_batch(struct user_datapath *dp);
+
+/* datapath_user_fence.c: state as it is steered by. A kernel that never took such rules is told of in the log, once, and is no
+ * error. */
+err_t user_fence_open(struct user_datapath *dp) MUST_USE;
+err_t user_fence_apply(struct user_datapath *dp, const struct datapath_state *state) MUST_USE;
+/* Adds what it dropped. */
+void user_fence_count(struct user_datapath *dp, struct datapath_counter *counters);
+void user_fence_close(struct user_datapath *dp);
 
 /* datapath_user_mtu.c: a batch of complaints; hosts are answered by the kernel from then on. False: nothing
  * is left. */

@@ -3,13 +3,13 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 
-#include <linux/netfilter.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "gm-agent/datapath_xfrm.h"
+#include "gm-agent/nft_counters.h"
 
 enum { STAT_TEXT_MAX = 4096 };
 
@@ -48,36 +48,11 @@ void xfrm_stat_read(struct xfrm_stat *out)
     xfrm_stat_parse(out, text); /* a kernel without them counts nothing */
 }
 
-struct look {
-    char table[NFT_NAME_MAX];
-    uint64_t packets[NFT_COUNTER_COUNT];
-};
-
-static bool take_counter(const struct nlmsghdr *message, void *context)
-{
-    struct look *look = context;
-    struct nft_counter counter;
-    if (nft_parse_counter(&counter, message) != E_OK || strcmp(counter.table, look->table) != 0)
-        return true;
-    for (int i = 0; i < NFT_COUNTER_COUNT; i++)
-        if (strcmp(counter.name, nft_ruleset_counter_name((enum nft_ruleset_counter)i)) == 0)
-            look->packets[i] += counter.packets;
-    return true;
-}
-
-static void forget(void *context)
-{
-    memset(((struct look *)context)->packets, 0, sizeof(((struct look *)context)->packets));
-}
-
 void xfrm_nft_counters_read(struct xfrm_datapath *dp)
 {
-    struct look look;
-    memset(&look, 0, sizeof(look));
-    nft_ruleset_table(&dp->site, look.table);
-    struct nlmsghdr *request = nft_build_counter_dump(dp->scratch, 0, NFPROTO_UNSPEC);
-    if (xfrm_socket_dump(dp->nft, request, take_counter, forget, &look) == E_OK)
-        memcpy(dp->nft_last, look.packets, sizeof(dp->nft_last));
+    char table[NFT_NAME_MAX];
+    nft_ruleset_table(&dp->site, table);
+    nft_counters_dump(dp->nft, dp->scratch, table, dp->nft_last);
 }
 
 static uint64_t nft_total(const struct xfrm_datapath *dp, enum nft_ruleset_counter id)

@@ -49,14 +49,10 @@ void nft_closed_chains(struct nft_batch *b)
     nft_chain_new(b, NFT_SHUT_CHAIN, NULL);
 }
 
-void nft_closed_rules(struct nft_batch *b, const struct xfrm_site *site, const char *out, const char *in)
+void nft_accept_control(struct nft_batch *b, const char *chain)
 {
-    for (size_t i = 0; i < site->lan_count; i++)
-        lead_all(b, site, site->lan_index[i]);
-    if (site->vrf_index != 0)
-        lead_all(b, site, site->vrf_index);
     for (size_t i = 0; i < 2 * XFRM_CONTROL_PORT_COUNT; i++) {
-        nft_rule_begin(b, NFT_SHUT_CHAIN);
+        nft_rule_begin(b, chain);
         if (b->family == NFPROTO_IPV6)
             nft_match_transport(b, IPPROTO_UDP);
         else
@@ -65,12 +61,28 @@ void nft_closed_rules(struct nft_batch *b, const struct xfrm_site *site, const c
         nft_verdict(b, NF_ACCEPT, NULL);
         nft_rule_end(b);
     }
-    for (size_t i = 0; i < site->deny_count && b->family == NFPROTO_IPV4; i++) {
-        nft_rule_begin(b, NFT_SHUT_CHAIN);
-        nft_match_selector(b, &site->deny[i]);
+}
+
+void nft_accept_denied(struct nft_batch *b, const char *chain, const struct selector *denies, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!nft_in_family(b, &denies[i]))
+            continue;
+        nft_rule_begin(b, chain);
+        nft_match_selector(b, &denies[i]);
         nft_verdict(b, NF_ACCEPT, NULL);
         nft_rule_end(b);
     }
+}
+
+void nft_closed_rules(struct nft_batch *b, const struct xfrm_site *site, const char *out, const char *in)
+{
+    for (size_t i = 0; i < site->lan_count; i++)
+        lead_all(b, site, site->lan_index[i]);
+    if (site->vrf_index != 0)
+        lead_all(b, site, site->vrf_index);
+    nft_accept_control(b, NFT_SHUT_CHAIN);
+    nft_accept_denied(b, NFT_SHUT_CHAIN, site->deny, site->deny_count);
     for (size_t i = 0; outside(site, i) != NULL; i++) {
         drop_all(b, outside(site, i), NFT_META_OIFNAME, out);
         drop_all(b, outside(site, i), NFT_META_IIFNAME, in);

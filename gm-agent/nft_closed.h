@@ -15,7 +15,10 @@
 
 void nft_closed_chains(struct nft_batch *b);
 
-/* Into the batch's table, of either family. Local exceptions are IPv4. out, in: the counters of what is dropped on its way to the WAN and from there. */
+/* Rules of a chain: key management passes, and what is let pass in clear of the family of the batch's table. */
+void nft_accept_control(struct nft_batch *b, const char *chain);
+void nft_accept_denied(struct nft_batch *b, const char *chain, const struct selector *denies, size_t count);
+/* Into the batch's table, of either family. out, in: the counters of what is dropped on its way to the WAN and from there. */
 void nft_closed_rules(struct nft_batch *b, const struct xfrm_site *site, const char *out, const char *in);
 
 #endif

@@ -125,16 +125,6 @@ static void accept_control(struct nft_batch *b, const struct xfrm_site *site,
     }
 }
 
-static void accept_denied(struct nft_batch *b, const struct xfrm_site *site, const char *chain)
-{
-    for (size_t i = 0; i < site->deny_count; i++) {
-        nft_rule_begin(b, chain);
-        nft_match_selector(b, &site->deny[i]);
-        nft_verdict(b, NF_ACCEPT, NULL);
-        nft_rule_end(b);
-    }
-}
-
 /* Who goes where: decrypted; from the WAN as ESP, or in clear. */
 static void rules_from_wan(struct nft_batch *b, const struct xfrm_site *site)
 {
@@ -169,7 +159,7 @@ static void rules_clear(struct nft_batch *b, const struct xfrm_site *site, const
 {
     rules_from_wan(b, site);
     accept_control(b, site, state, "clear_in", IP_DST_AT);
-    accept_denied(b, site, "clear_in");
+    nft_accept_denied(b, "clear_in", site->deny, site->deny_count);
     for (size_t i = 0; i < state->selector_count; i++) {
         nft_rule_begin(b, "clear_esp");
         nft_match_prefixes(b, &state->selectors[i]);
@@ -338,7 +328,7 @@ static void rules_guard(struct nft_batch *b, const struct xfrm_site *site, const
         nft_rule_end(b);
     }
     accept_control(b, site, state, "leaving", IP_SRC_AT);
-    accept_denied(b, site, "leaving");
+    nft_accept_denied(b, "leaving", site->deny, site->deny_count);
     for (size_t i = 0; i < state->selector_count; i++) {
         nft_rule_begin(b, "leaving");
         nft_match_selector(b, &state->selectors[i]);

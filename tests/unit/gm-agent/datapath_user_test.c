@@ -301,6 +301,49 @@ static void packets_to_a_group_go_through_to_its_hosts(void **state)
     net_close(net);
 }
 
+/* Sends three to the group, over a multicast route past the TUN. */
+static void past_the_tun(struct net *net, unsigned *esp, unsigned *clear)
+{
+    send_to_group(net);
+    serve_until(net, -1, 200);
+    look_at_wire(net, esp, clear);
+}
+
+static void multicast_past_the_tun_is_stopped_where_it_is_protected(void **state)
+{
+    (void)state;
+    if (!can_do())
+        skip();
+    struct net *net = net_open();
+    unsigned esp, clear;
+    assert_ok(prefix_parse(&net->selectors[1].src, "192.168.0.0/16"));
+    assert_ok(prefix_parse(&net->selectors[1].dst, "239.0.0.0/8"));
+    int route = route_groups(net, GM1, "lan0", "wan0");
+    if (route < 0) {
+        net_close(net);
+        skip();
+    }
+    past_the_tun(net, &esp, &clear);
+    assert_int_equal(clear, 3); /* not of the policy */
+    net->selector_count = 2;
+    apply(net, net->gm1, 1, &net->teks[1]);
+    past_the_tun(net, &esp, &clear);
+    assert_int_equal(esp + clear, 0);
+    assert_int_equal(counted(net->gm1, DP_NO_KEY), 3);
+    net->selector_count = 1;
+    apply(net, net->gm1, 1, &net->teks[1]);
+    past_the_tun(net, &esp, &clear);
+    assert_int_equal(clear, 3);
+    assert_int_equal(counted(net->gm1, DP_NO_KEY), 3);
+    apply_closed(net, true);
+    past_the_tun(net, &esp, &clear);
+    assert_int_equal(esp + clear, 0);
+    apply_closed(net, false);
+    exchange(net, 100);
+    close(route);
+    net_close(net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +356,7 @@ int main(void)
         cmocka_unit_test(clear_packets_from_the_wan_do_not_reach_the_hosts),
         cmocka_unit_test(what_policy_does_not_name_stays_clear),
         cmocka_unit_test(packets_to_a_group_go_through_to_its_hosts),
+        cmocka_unit_test(multicast_past_the_tun_is_stopped_where_it_is_protected),
         cmocka_unit_test(before_there_is_a_policy_only_key_management_leaves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,37 +11,10 @@
 #include <string.h>
 
 #include "gm-agent/nft_ruleset.h"
+#include "tests/unit/gm-agent/nft_batch.h"
 #include "tests/unit/gm-agent/xfrm_fixture.h"
 
 static uint8_t buffer[NFT_RULESET_MAX];
-
-/* The n-th message of a batch. */
-static const struct nlmsghdr *message_at(struct bytes batch, size_t n)
-{
-    int left = (int)batch.len;
-    const struct nlmsghdr *message = (const struct nlmsghdr *)batch.data;
-    for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
-        if (n-- == 0)
-            return message;
-    fail_msg("the batch has no such message");
-    return NULL;
-}
-
-static size_t message_count(struct bytes batch)
-{
-    size_t count = 0;
-    int left = (int)batch.len;
-    const struct nlmsghdr *message = (const struct nlmsghdr *)batch.data;
-    for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
-        count++;
-    assert_int_equal(left, 0); /* nothing behind the last one */
-    return count;
-}
-
-static struct bytes body(const struct nlmsghdr *message)
-{
-    return (struct bytes){mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message)};
-}
 
 /* "ip daddr set meta mark", which nft(8) 1.0.6 refuses to write ("datatype mismatch"). Counted by hand from
  * linux/netfilter/nf_tables.h. */
@@ -135,48 +108,6 @@ static void the_largest_policy_fits(void **state)
     assert_true(message_count(batch) > 6 * POLICY_SELECTOR_MAX - POLICY_SELECTOR_MAX);
 }
 
-/* The rules of a chain, in order. */
-static const struct nlmsghdr *rule_at(struct bytes batch, const char *chain, size_t n)
-{
-    for (size_t i = 0; i < message_count(batch); i++) {
-        const struct nlmsghdr *m = message_at(batch, i);
-        const struct nlattr *a;
-        if (m->nlmsg_type != ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWRULE))
-            continue;
-        mnl_attr_for_each(a, m, sizeof(struct nfgenmsg)) if (mnl_attr_get_type(a) == NFTA_RULE_CHAIN &&
-                                                             strcmp(mnl_attr_get_str(a), chain) == 0 &&
-                                                             n-- == 0) return m;
-    }
-    return NULL;
-}
-
-static bool has_bytes(const struct nlmsghdr *message, const char *text_hex)
-{
-    uint8_t raw[512];
-    struct bytes want = hex(text_hex, raw, sizeof(raw)), got = body(message);
-    return memmem(got.data, got.len, want.data, want.len) != NULL;
-}
-
-static bool chain_has_hook(struct bytes batch, const char *chain)
-{
-    for (size_t i = 0; i < message_count(batch); i++) {
-        const struct nlmsghdr *m = message_at(batch, i);
-        const struct nlattr *a;
-        bool named = false, hooked = false;
-        if (m->nlmsg_type != ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWCHAIN))
-            continue;
-        mnl_attr_for_each(a, m, sizeof(struct nfgenmsg))
-        {
-            named |= mnl_attr_get_type(a) == NFTA_CHAIN_NAME && strcmp(mnl_attr_get_str(a), chain) == 0;
-            hooked |= mnl_attr_get_type(a) == NFTA_CHAIN_HOOK;
-        }
-        if (named)
-            return hooked;
-    }
-    fail_msg("no chain %s", chain);
-    return false;
-}
-
 /* "iifname != wan iifname != wan2 accept": from neither. */
 static void what_comes_in_by_no_uplink_is_let_alone(void **state)
 {
@@ -225,17 +156,6 @@ static void fragments_are_put_together_without_tracking(void **state)
     assert_ok(nft_ruleset_build(&f.site, &f.state, true, 1, buffer, sizeof(buffer), &batch, &last));
     assert_true(has_bytes(rule_at(batch, "defrag", 0), "0700 0100 63740000")); /* "ct" */
     assert_true(chain_has_hook(batch, "defrag"));
-}
-
-/* Families of the messages of a kind. */
-static size_t of_family(struct bytes batch, uint16_t type, uint8_t family)
-{
-    size_t count = 0;
-    for (size_t i = 1; i + 1 < message_count(batch); i++) {
-        const struct nlmsghdr *m = message_at(batch, i);
-        count += m->nlmsg_type == ((NFNL_SUBSYS_NFTABLES << 8) | type) && body(m).data[0] == family;
-    }
-    return count;
 }
 
 #define LOAD_META(key_hex)                                                                                             \
