@@ -5,6 +5,7 @@
 #include "gm-agent/status_dataplane.h"
 #include "gm-agent/status_eli.h"
 #include "gm-agent/status_path.h"
+#include "gm-agent/status_text.h"
 #include "gm-agent/status_trace.h"
 
 #include <inttypes.h>
@@ -12,26 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
-
-struct text {
-    char *out;
-    size_t cap;
-    size_t len;
-};
-
-static void add(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static void add(struct text *t, const char *format, ...)
-{
-    va_list args;
-    if (t->len + 1 >= t->cap)
-        return;
-    va_start(args, format);
-    int n = vsnprintf(t->out + t->len, t->cap - t->len, format, args);
-    va_end(args);
-    if (n > 0)
-        t->len += (size_t)n < t->cap - t->len ? (size_t)n : t->cap - t->len - 1;
-}
 
 uint64_t status_left_s(uint64_t at_ms, uint64_t now_ms)
 {

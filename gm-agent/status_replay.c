@@ -1,30 +1,10 @@
 /* status_replay.c - "show crypto gdoi gm replay": the group's time here, and what was refused by it. */
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "gm-agent/status.h"
-
-struct text {
-    char *out;
-    size_t cap;
-    size_t len;
-};
-
-static void add(struct text *t, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static void add(struct text *t, const char *format, ...)
-{
-    va_list args;
-    if (t->len + 1 >= t->cap)
-        return;
-    va_start(args, format);
-    int n = vsnprintf(t->out + t->len, t->cap - t->len, format, args);
-    va_end(args);
-    if (n > 0)
-        t->len += (size_t)n < t->cap - t->len ? (size_t)n : t->cap - t->len - 1;
-}
+#include "gm-agent/status_text.h"
 
 /* One line as on IOS: "19:29:32.081 UTC Wed Nov 13 2013: src=192.168.13.2; my_pst=620051.84 secs;
  * peer_pst=619767.09 secs; win=4". */
