@@ -81,7 +81,7 @@ err_t raft_conf_decode(struct bytes conf, struct raft_configuration *out)
     return rc == RAFT_NOMEM ? E_NO_MEMORY : E_CORRUPT;
 }
 
-static err_t conf_encode(const struct raft_configuration *conf, struct snapshot_meta *out)
+err_t raft_conf_encode(const struct raft_configuration *conf, struct snapshot_meta *out)
 {
     struct raft_buffer buf;
     int rc = raft_configuration_encode(conf, &buf);
@@ -106,7 +106,7 @@ err_t raft_node_bootstrap(const uint64_t *voters, size_t count, uint8_t **out, s
         char address[RAFT_ADDRESS_MAX];
         rc = raft_configuration_add(&conf, voters[i], raft_node_address(voters[i], address), RAFT_VOTER);
     }
-    err_t err = rc == 0 ? conf_encode(&conf, &meta) : raft_node_err(rc);
+    err_t err = rc == 0 ? raft_conf_encode(&conf, &meta) : raft_node_err(rc);
     raft_configuration_close(&conf);
     if (err != E_OK)
         return err;
@@ -215,7 +215,7 @@ static err_t take_install(struct raft_node *node, struct raft_update *from, stru
     update->install = true;
     update->install_meta = (struct snapshot_meta){
         .index = meta->index, .term = meta->term, .conf_index = meta->configuration_index};
-    err_t err = conf_encode(&meta->configuration, &update->install_meta);
+    err_t err = raft_conf_encode(&meta->configuration, &update->install_meta);
     raft_configuration_close(&meta->configuration);
     node->install = from->snapshot.chunk;
     update->install_stream = (struct bytes){node->install.base, node->install.len};

@@ -42,6 +42,8 @@ err_t raft_node_step(struct raft_node *node, uint64_t now_ms, struct raft_event 
 void raft_node_drop_messages(struct raft_node *node); /* of the event before */
 const char *raft_node_address(uint64_t id, char out[RAFT_ADDRESS_MAX]);
 err_t raft_conf_decode(struct bytes conf, struct raft_configuration *out) MUST_USE;
+/* Into the meta data of a snapshot. E_LIMIT: longer than SNAPSHOT_CONF_MAX; E_NO_MEMORY. */
+err_t raft_conf_encode(const struct raft_configuration *conf, struct snapshot_meta *out) MUST_USE;
 
 /* A message of libraft as bytes (heap), entries taken from the node's log. E_NOT_FOUND: they are gone; the
  * message is dropped, which Raft allows. */

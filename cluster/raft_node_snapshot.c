@@ -115,17 +115,7 @@ err_t raft_node_snapshot_meta(const struct raft_node *node, uint64_t applied, st
         .index = applied, .term = entry->term, .conf_index = raft->configuration_committed_index};
     const struct raft_configuration *conf =
         raft->configuration_committed.n > 0 ? &raft->configuration_committed : &raft->configuration;
-    struct raft_buffer buf;
-    int rc = raft_configuration_encode(conf, &buf);
-    if (rc != 0)
-        return raft_node_err(rc);
-    err_t err = buf.len <= SNAPSHOT_CONF_MAX ? E_OK : E_LIMIT;
-    if (err == E_OK) {
-        memcpy(out->conf, buf.base, buf.len);
-        out->conf_len = (uint16_t)buf.len;
-    }
-    raft_free(buf.base);
-    return err;
+    return raft_conf_encode(conf, out);
 }
 
 err_t raft_node_snapshot_done(struct raft_node *node, uint64_t now_ms, const struct snapshot_meta *meta,
