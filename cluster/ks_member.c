@@ -71,6 +71,29 @@ static err_t member_add(struct ks_group *group, const struct identity *identity,
     return E_OK;
 }
 
+/* A member has its keys of that server since at_ms: a new one, if *member is NULL. E_NO_MEMORY: none was
+ * added. */
+static err_t came(struct ks_apply *a, struct ks_group *group, struct ks_member **member,
+                  const struct identity *identity, const struct endpoint *endpoint,
+                  const uint8_t key_server[NODE_ID_LEN], uint64_t at_ms)
+{
+    a->result->created = *member == NULL;
+    if (*member == NULL) {
+        err_t err = member_add(group, identity, member);
+        if (err != E_OK)
+            return err;
+        (*member)->record.first_ms = at_ms;
+    }
+    struct member_record *r = &(*member)->record;
+    r->endpoint = *endpoint;
+    memcpy(r->key_server, key_server, NODE_ID_LEN);
+    r->last_ms = at_ms;
+    r->registrations++;
+    r->missed_in_row = 0;
+    a->result->member = *member;
+    return E_OK;
+}
+
 err_t ks_apply_member_registered(struct ks_apply *a, const struct cmd_member_registered *c)
 {
     struct apply_result *result = a->result;
@@ -97,24 +120,14 @@ err_t ks_apply_member_registered(struct ks_apply *a, const struct cmd_member_reg
     result->err = draw_sids(group, sids, &first_sid);
     if (result->err != E_OK)
         return E_OK;
-    result->created = member == NULL;
-    if (member == NULL) {
-        err_t err = member_add(group, &c->identity, &member);
-        if (err != E_OK)
-            return err;
-        member->record.first_ms = a->now_ms;
-    }
+    err_t err = came(a, group, &member, &c->identity, &c->endpoint, c->key_server, a->now_ms);
+    if (err != E_OK)
+        return err;
     struct member_record *r = &member->record;
-    r->endpoint = c->endpoint;
-    memcpy(r->key_server, c->key_server, NODE_ID_LEN);
-    r->last_ms = a->now_ms;
-    r->registrations++;
     r->seq_base = c->offered_seq;
-    r->missed_in_row = 0;
     ks_member_release(member);
     r->sid_count = sids;
     r->first_sid = first_sid;
-    result->member = member;
     ks_put_member(a, &key, member);
     if (sids != 0)
         ks_put_group(a, group);
@@ -218,21 +231,10 @@ err_t ks_apply_member_served(struct ks_apply *a, const struct cmd_member_served 
     result->err = served_fits(group, member, c);
     if (result->err != E_OK)
         return E_OK;
-    result->created = member == NULL;
-    if (member == NULL) {
-        err_t err = member_add(group, &c->identity, &member);
-        if (err != E_OK)
-            return err;
-        member->record.first_ms = c->served_ms;
-    }
-    struct member_record *r = &member->record;
-    r->endpoint = c->endpoint;
-    memcpy(r->key_server, c->key_server, NODE_ID_LEN);
-    r->last_ms = c->served_ms;
-    r->registrations++;
-    r->seq_base = group->record.seq - (group->pushing ? 1 : 0);
-    r->missed_in_row = 0;
-    result->member = member;
+    err_t err = came(a, group, &member, &c->identity, &c->endpoint, c->key_server, c->served_ms);
+    if (err != E_OK)
+        return err;
+    member->record.seq_base = group->record.seq - (group->pushing ? 1 : 0);
     ks_put_member(a, &key, member);
     return E_OK;
 }
