@@ -87,7 +87,6 @@ int main(int argc, char **argv)
 {
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
-#define THREE(test) cmocka_unit_test_setup_teardown(test, three_setup, three_teardown)
     const struct CMUnitTest tests[] = {
         THREE(a_process_that_is_started_alone_has_the_state_that_it_left),
         THREE(without_a_mark_of_this_boot_its_age_is_not_sure),

@@ -1,6 +1,5 @@
 /* Certificates of key servers: told to all, renewed while they run, worth nothing once the server was
  * removed. */
-#include "base/event.h"
 #include "tests/unit/cluster/three_fixture.h"
 
 static const struct node_cert *cert_of(const struct ks *by, const struct ks *of)
@@ -95,12 +94,8 @@ static void a_removed_server_is_disconnected_at_once_and_for_good(void **state)
 
 int main(int argc, char **argv)
 {
-    bool loud = argc > 1 && strcmp(argv[1], "-v") == 0;
-    if (loud && event_add_sink(event_sink_stderr, NULL) != E_OK)
+    if (!three_arguments(argc, argv))
         return 1;
-    if (argc > 1 + loud)
-        cmocka_set_test_filter(argv[1 + loud]);
-#define THREE(test) cmocka_unit_test_setup_teardown(test, three_setup, three_teardown)
     const struct CMUnitTest tests[] = {
         THREE(certificates_stand_in_the_rows_of_their_servers),
         THREE(each_renews_on_an_operators_word_without_losing_a_connection),

@@ -4,7 +4,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "base/event.h"
 #include "tests/unit/cluster/three_fixture.h"
 
 enum { SLOW_LIMIT_MS = 300 };
@@ -207,12 +206,8 @@ static void the_odd_one_is_no_minority_after_a_restart_either(void **state)
 
 int main(int argc, char **argv)
 {
-    bool loud = argc > 1 && strcmp(argv[1], "-v") == 0;
-    if (loud && event_add_sink(event_sink_stderr, NULL) != E_OK)
+    if (!three_arguments(argc, argv))
         return 1;
-    if (argc > 1 + loud)
-        cmocka_set_test_filter(argv[1 + loud]);
-#define THREE(test) cmocka_unit_test_setup_teardown(test, three_setup, three_teardown)
     const struct CMUnitTest tests[] = {
         THREE(a_full_disk_ends_the_server_and_not_the_cluster),
         THREE(a_failing_disk_ends_the_server_and_not_the_cluster),

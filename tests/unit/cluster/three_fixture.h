@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
+#include "base/event.h"
 #include "tests/unit/cluster/node_fixture.h"
 
 enum { SERVERS = 3, PORT_FIRST = 21000, PORT_STEP = 2, DEADLINE_MS = 120000 };
@@ -362,6 +363,19 @@ static inline int three_teardown(void **state)
     test_remove_tree(t->dir);
     free(t);
     return 0;
+}
+
+#define THREE(test) cmocka_unit_test_setup_teardown(test, three_setup, three_teardown)
+
+/* [-v] [PATTERN]: with their events on stderr, and only the tests whose names match. */
+static inline bool three_arguments(int argc, char **argv)
+{
+    bool loud = argc > 1 && strcmp(argv[1], "-v") == 0;
+    if (loud && event_add_sink(event_sink_stderr, NULL) != E_OK)
+        return false;
+    if (argc > 1 + loud)
+        cmocka_set_test_filter(argv[1 + loud]);
+    return true;
 }
 
 #endif

@@ -1,5 +1,4 @@
 /* Leadership and the primary's role, by themselves and by command. */
-#include "base/event.h"
 #include "tests/unit/cluster/three_fixture.h"
 
 /* Three whose rows say what their configuration says, the first of them primary and leader. */
@@ -104,12 +103,8 @@ static void a_primary_that_is_not_well_is_followed_though_it_leads(void **state)
 
 int main(int argc, char **argv)
 {
-    bool loud = argc > 1 && strcmp(argv[1], "-v") == 0;
-    if (loud && event_add_sink(event_sink_stderr, NULL) != E_OK)
+    if (!three_arguments(argc, argv))
         return 1;
-    if (argc > 1 + loud)
-        cmocka_set_test_filter(argv[1 + loud]);
-#define THREE(test) cmocka_unit_test_setup_teardown(test, three_setup, three_teardown)
     const struct CMUnitTest tests[] = {
         THREE(leadership_goes_where_an_operator_wants_it),
         THREE(the_primarys_role_goes_to_the_next_and_leadership_follows),

@@ -84,7 +84,6 @@ static void a_member_of_a_cluster_that_gets_a_token_of_another_stays_what_it_is(
 
 int main(void)
 {
-#define THREE(test) cmocka_unit_test_setup_teardown(test, three_setup, three_teardown)
     const struct CMUnitTest tests[] = {
         THREE(a_server_of_another_cluster_at_a_known_address_is_refused),
         THREE(a_member_of_a_cluster_that_gets_a_token_of_another_stays_what_it_is),

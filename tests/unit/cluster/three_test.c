@@ -1,5 +1,4 @@
 /* Three key servers form a cluster, forward, lose one and take it back. */
-#include "base/event.h"
 #include "cluster/cluster_internal.h"
 #include "tests/unit/cluster/three_fixture.h"
 
@@ -160,7 +159,6 @@ static void a_server_is_removed_unless_the_quorum_would_go(void **state)
     until(t, !t->ks[0].ready);
 }
 
-/* three_test [-v] [TEST]: with the events on standard error, only tests that match. */
 /* The store counts as lost with the machine, and before the first snapshot there is nothing but the log:
  * whose entries are committed only the others can say. */
 static void power_fails_everywhere_and_the_cluster_comes_back(void **state)
@@ -187,12 +185,8 @@ static void power_fails_everywhere_and_the_cluster_comes_back(void **state)
 
 int main(int argc, char **argv)
 {
-    bool loud = argc > 1 && strcmp(argv[1], "-v") == 0;
-    if (loud && event_add_sink(event_sink_stderr, NULL) != E_OK)
+    if (!three_arguments(argc, argv))
         return 1;
-    if (argc > 1 + loud)
-        cmocka_set_test_filter(argv[1 + loud]);
-#define THREE(test) cmocka_unit_test_setup_teardown(test, three_setup, three_teardown)
     const struct CMUnitTest tests[] = {
         THREE(three_servers_form_one_cluster_by_tokens),
         THREE(nobody_votes_before_it_has_answered_the_leader),
