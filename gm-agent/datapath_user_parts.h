@@ -71,7 +71,14 @@ struct user_datapath {
 /* datapath_user.c: what a lane needs. A bounded batch from one descriptor; all that it made has been sent
  * after that. */
 void user_serve(struct user_datapath *dp, int fd);
-err_t user_open_raw(struct user_datapath *dp) MUST_USE; /* wan_in and wan_out */
+
+/* datapath_user_open.c: the first lane's path with its ledger, then all devices and sockets. After an error why (static
+ * text, or NULL) says what could not be opened; what is open then is left to user_close. */
+err_t user_open_path(struct user_datapath *dp, const char **why) MUST_USE;
+err_t user_open_devices(struct user_datapath *dp, const char **why) MUST_USE;
+err_t user_open_raw(struct user_datapath *dp) MUST_USE; /* wan_in and wan_out, of each lane */
+/* A raw socket on a device, with a buffer (SO_RCVBUFFORCE, SO_SNDBUFFORCE) of SOCKET_BUFFER. */
+err_t user_raw_socket(int family, const char *device, int protocol, int option, int *out) MUST_USE;
 void user_fds_none(struct user_datapath *dp);
 void user_fds_close(struct user_datapath *dp);
 
@@ -93,8 +100,6 @@ void user_log_note(struct user_datapath *dp, const struct esp_note *note);
 
 /* datapath_user.c: an ESP packet from the WAN, IP header included. */
 void user_take_esp(struct user_datapath *dp, struct bytes packet);
-/* A raw socket on a device, with a buffer (SO_RCVBUFFORCE, SO_SNDBUFFORCE) of SOCKET_BUFFER. */
-err_t user_raw_socket(int family, const char *device, int protocol, int option, int *out) MUST_USE;
 
 /* datapath_user_six.c: IPv6 sockets: each lane sends and receives by its own, the first hears complaints as
  * well. Where the kernel has no IPv6, none, and ipv6 is false. */
