@@ -191,6 +191,8 @@ void user_serve(struct user_datapath *dp, int fd)
 static void user_ready(struct datapath *datapath, int fd)
 {
     struct user_datapath *dp = (struct user_datapath *)datapath;
+    if (user_fence_ready(dp, fd))
+        return;
     user_serve(dp, fd);
     user_mtu_age(dp);
 }
@@ -203,9 +205,14 @@ static size_t user_fds(const struct datapath *datapath, int out[DATAPATH_FD_MAX]
     out[2] = dp->guard;
     out[3] = dp->wan_group;
     out[4] = dp->wan_icmp;
-    out[5] = dp->wan_in6;
-    out[6] = dp->wan_icmp6;
-    return dp->ipv6 ? 7 : 5;
+    size_t count = 5;
+    if (dp->fence.watch != NULL)
+        out[count++] = xfrm_socket_fd(dp->fence.watch);
+    if (dp->ipv6) {
+        out[count++] = dp->wan_in6;
+        out[count++] = dp->wan_icmp6;
+    }
+    return count;
 }
 
 /* Once there is a group in the policy. It stays: what no policy names any more is dropped by the path. */

@@ -21,8 +21,10 @@ enum {
 
 /* The kernel's rules behind ours. */
 struct user_fence {
-    struct xfrm_socket *nft;
-    uint8_t *rules; /* NFT_FENCE_MAX octets, heap */
+    struct xfrm_socket *nft, *watch; /* NULL: no nftables */
+    uint8_t *rules;                  /* NFT_FENCE_MAX octets, heap: the batch in force */
+    size_t rules_len;
+    uint32_t last_seq;
     bool made;
     bool told; /* that this kernel takes none */
     uint64_t counted[NFT_COUNTER_COUNT]; /* as of the latest look */
@@ -121,6 +123,8 @@ bool user_six_batch(struct user_datapath *dp);
  * error. */
 err_t user_fence_open(struct user_datapath *dp) MUST_USE;
 err_t user_fence_apply(struct user_datapath *dp, const struct datapath_state *state) MUST_USE;
+/* If fd says that somebody changed the rules, they are put back. False: another's descriptor. */
+bool user_fence_ready(struct user_datapath *dp, int fd);
 /* Adds what it dropped. */
 void user_fence_count(struct user_datapath *dp, struct datapath_counter *counters);
 void user_fence_close(struct user_datapath *dp);

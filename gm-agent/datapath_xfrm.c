@@ -10,11 +10,11 @@
 #include <string.h>
 
 #include "base/event.h"
+#include "gm-agent/nft_counters.h"
 
 enum {
     WATCH_XFRM = XFRMGRP_SA | XFRMGRP_POLICY | XFRMGRP_EXPIRE,
     WATCH_ROUTE = RTMGRP_LINK | RTMGRP_IPV4_IFADDR,
-    WATCH_NFT = 1 << (NFNLGRP_NFTABLES - 1),
     RULESET_SEQ = 1, /* always the same, so that batches can be compared */
     IP_HEADER = 20,
 };
@@ -156,29 +156,6 @@ static bool note_change(const struct nlmsghdr *message, void *context)
     return true;
 }
 
-struct table_change {
-    char table[NFT_NAME_MAX];
-    bool ours;
-};
-
-/* Attribute 1 is the table's name in messages about tables, chains, rules, sets and objects alike. */
-static bool note_table(const struct nlmsghdr *message, void *context)
-{
-    struct table_change *change = context;
-    const struct nlattr *attribute;
-    if (message->nlmsg_len < NLMSG_HDRLEN + sizeof(struct nfgenmsg) ||
-        message->nlmsg_len % NLMSG_ALIGNTO != 0)
-        return true;
-    mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
-    {
-        size_t len = strlen(change->table) + 1;
-        if (mnl_attr_get_type(attribute) == NFTA_TABLE_NAME && mnl_attr_get_payload_len(attribute) == len &&
-            memcmp(mnl_attr_get_payload(attribute), change->table, len) == 0)
-            change->ours = true;
-    }
-    return true;
-}
-
 static void repair_xfrm(struct xfrm_datapath *dp)
 {
     char text[160];
@@ -235,10 +212,9 @@ static void xfrm_ready(struct datapath *datapath, int fd)
         if ((changed || lost) && dp->applied)
             look_at_devices(dp);
     } else {
-        struct table_change change = {.ours = false};
-        nft_ruleset_table(&dp->site, change.table);
-        xfrm_socket_drain(dp->watch_nft, xfrm_socket_port(dp->nft), note_table, &change, &lost);
-        if ((change.ours || lost) && dp->applied)
+        char table[NFT_NAME_MAX];
+        nft_ruleset_table(&dp->site, table);
+        if (nft_table_changed(dp->watch_nft, dp->nft, table) && dp->applied)
             repair_rules(dp);
     }
 }
@@ -295,7 +271,7 @@ static err_t open_sockets(struct xfrm_datapath *dp, const char **why)
         return err;
     *why = "the kernel's nftables are not reachable by netlink";
     if ((err = xfrm_socket_open(&dp->nft, NETLINK_NETFILTER, 0)) != E_OK ||
-        (err = xfrm_socket_open(&dp->watch_nft, NETLINK_NETFILTER, WATCH_NFT)) != E_OK)
+        (err = xfrm_socket_open(&dp->watch_nft, NETLINK_NETFILTER, NFT_WATCH_GROUPS)) != E_OK)
         return err;
     *why = "no route socket";
     if ((err = xfrm_socket_open(&dp->route, NETLINK_ROUTE, 0)) != E_OK)

@@ -1,9 +1,42 @@
-/* nft_counters.c - a dump of all counters, of which ours are taken. */
+/* nft_counters.c - a dump of all counters, of which ours are taken; changes by others. */
 #include "gm-agent/nft_counters.h"
 
+#include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
 #include <stdio.h>
 #include <string.h>
+
+struct table_change {
+    const char *table;
+    bool ours;
+};
+
+/* Attribute 1 is the table's name in messages about tables, chains, rules, sets and objects alike. */
+static bool note_table(const struct nlmsghdr *message, void *context)
+{
+    struct table_change *change = context;
+    const struct nlattr *attribute;
+    if (message->nlmsg_len < NLMSG_HDRLEN + sizeof(struct nfgenmsg) ||
+        message->nlmsg_len % NLMSG_ALIGNTO != 0)
+        return true;
+    mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
+    {
+        size_t len = strlen(change->table) + 1;
+        if (mnl_attr_get_type(attribute) == NFTA_TABLE_NAME && mnl_attr_get_payload_len(attribute) == len &&
+            memcmp(mnl_attr_get_payload(attribute), change->table, len) == 0)
+            change->ours = true;
+    }
+    return true;
+}
+
+bool nft_table_changed(struct xfrm_socket *watch, const struct xfrm_socket *nft, const char *table)
+{
+    struct table_change change = {.table = table};
+    bool lost = false;
+    xfrm_socket_drain(watch, xfrm_socket_port(nft), note_table, &change, &lost);
+    return change.ours || lost;
+}
 
 struct look {
     char table[NFT_NAME_MAX];
