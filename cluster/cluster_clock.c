@@ -84,6 +84,15 @@ void cluster_clock_hear(struct cluster_clock *clock, uint64_t leader, uint64_t l
         clock->trust = trust;
 }
 
+void cluster_clock_hear_peer(struct cluster_clock *clock, uint64_t peer, uint64_t time_ms, uint64_t mono_ms,
+                             enum clock_trust trust, bool in_contact)
+{
+    if (trust > clock->trust)
+        cluster_clock_hear(clock, peer, time_ms, mono_ms, trust);
+    else if (trust == clock->trust && trust != CLOCK_GUESS && (trust != CLOCK_SET || !in_contact))
+        cluster_clock_floor(clock, time_ms, mono_ms);
+}
+
 void cluster_clock_lead(struct cluster_clock *clock, uint64_t mono_ms)
 {
     settle(clock, mono_ms);

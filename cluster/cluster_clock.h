@@ -61,6 +61,11 @@ void cluster_clock_floor(struct cluster_clock *clock, uint64_t committed_ms, uin
  * was, and how far to trust that. */
 void cluster_clock_hear(struct cluster_clock *clock, uint64_t leader, uint64_t leader_ms, uint64_t mono_ms,
                         enum clock_trust trust);
+/* A sign of life of somebody who does not lead. Whoever knows better counts. Who knows it as well is behind nobody
+ * who does, until there is a leader (in_contact: there is one, or it is this server): the first time that was
+ * heard may have been long under way, or of a server that was alone while the others began anew. */
+void cluster_clock_hear_peer(struct cluster_clock *clock, uint64_t peer, uint64_t time_ms, uint64_t mono_ms,
+                             enum clock_trust trust, bool in_contact);
 /* This server leads: its clock is the cluster's from here on. */
 void cluster_clock_lead(struct cluster_clock *clock, uint64_t mono_ms);
 

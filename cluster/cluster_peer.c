@@ -224,18 +224,16 @@ static void send_health(struct cluster *c)
 
 /* ---- what comes ---- */
 
-/* The leader's time counts; while ours is a guess, that of anybody who knows better. Without a leader nobody is
- * behind another whose clock is set: the first time that was heard may have been long under way. */
 static void hear_time(struct cluster *c, const struct peer *peer, uint8_t flags, uint64_t time_ms)
 {
     bool leader = peer->leads && peer->raft_id == raft_node_leader(c->node);
     enum clock_trust trust = (flags & HEALTH_TIME_SET) != 0 || leader ? CLOCK_SET
                              : (flags & HEALTH_TIME_KEPT) != 0        ? CLOCK_KEPT
                                                                       : CLOCK_GUESS;
-    if (leader || trust > c->clock.trust)
+    if (leader)
         cluster_clock_hear(&c->clock, peer->raft_id, time_ms, peer->heard_ms, trust);
-    else if (trust == CLOCK_SET && !cluster_in_contact(c))
-        cluster_clock_floor(&c->clock, time_ms, peer->heard_ms);
+    else
+        cluster_clock_hear_peer(&c->clock, peer->raft_id, time_ms, peer->heard_ms, trust, cluster_in_contact(c));
 }
 
 static void on_health(struct cluster *c, struct peer *peer, struct bytes body)

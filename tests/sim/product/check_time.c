@@ -1,6 +1,11 @@
 /* check_time.c - a group's pseudotime, as its servers tell it in registrations, rekeys and over REST: it
  * never runs back, over restarts and failovers and whatever wall clocks do, and servers that serve tell
- * nearly the same. */
+ * nearly the same. What was committed is never told again.
+ *
+ * Where all who elect have lost their power, a new time begins (an era) by a wall clock. A server that was
+ * alone meanwhile goes on with the time of before, and when they meet, one side's time becomes the other's:
+ * then, and only from one era to another, what a server tells may be less than before
+ * (docs/decisions/0006). */
 #include "tests/sim/product/sim.h"
 
 /* A server that comes back takes the leader's time within CLOCK_STEP_MS and makes up the rest slowly; a
@@ -36,14 +41,26 @@ static bool is_connected(const struct sim *sim, int a, int b)
     return link->up && link->pipe[0].told && link->pipe[1].told;
 }
 
-/* Has it the time of somebody who knew better than it did? */
+static uint64_t committed_ms(const struct sim_server *s, const struct ks_group *group)
+{
+    return ks_pseudotime_ms(&group->record, cluster_state(s->cluster)->cluster.time_ms);
+}
+
+static bool is_behind(struct sim_server *other, const struct sim_server *s)
+{
+    const struct ks_group *group = group_of(other);
+    return group == NULL || told_ms(other, group) < committed_ms(s, group);
+}
+
+/* Has it the time of somebody who knew better than it did? Nobody knows better whose time is less than what is
+ * committed. */
 static bool has_heard(struct sim_server *s, int64_t off)
 {
     struct sim *sim = s->sim;
     bool heard = false, missed = false;
     for (unsigned i = 0; i < sim->server_count; i++) {
         struct sim_server *other = &sim->servers[i];
-        if (!other->up || other->trust <= s->trust)
+        if (!other->up || other->trust <= s->trust || is_behind(other, s))
             continue;
         int64_t apart = off_of(other) - off;
         heard |= apart <= NEAR_MS && apart >= -NEAR_MS;
@@ -72,15 +89,37 @@ static void begin_anew(struct sim_server *s, int64_t off)
         sim->pseudotime_low = off;
     if (off > sim->pseudotime_high)
         sim->pseudotime_high = off;
+    SIM_CHECK(sim, "pseudotime", sim->era_count < SIM_ERA_MAX, "time begins anew for the %u. time", sim->era_count);
+    sim->eras[sim->era_count++] = off;
     for (unsigned i = 0; i < sim->server_count; i++)
         sim->servers[i].pseudotime_ms = 0;
+}
+
+static uint64_t distance(int64_t a, int64_t b)
+{
+    return a > b ? (uint64_t)(a - b) : (uint64_t)(b - a);
+}
+
+static unsigned nearest_era(const struct sim *sim, int64_t off)
+{
+    unsigned best = 0;
+    for (unsigned i = 1; i < sim->era_count; i++)
+        if (distance(sim->eras[i], off) < distance(sim->eras[best], off))
+            best = i;
+    return best;
 }
 
 static void check_told(struct sim_server *s, uint64_t told, int64_t off)
 {
     struct sim *sim = s->sim;
     uint64_t back_ms = s->tells ? 0 : RESTART_BACK_MS;
+    unsigned era = nearest_era(sim, off);
+    if (era != s->era)
+        s->pseudotime_ms = 0;
+    s->era = era;
     s->tells = true;
+    SIM_CHECK(sim, "pseudotime", told >= committed_ms(s, group_of(s)), "server %d tells %llu ms, and more is committed",
+              s->index, (unsigned long long)told);
     SIM_CHECK(sim, "pseudotime", told + back_ms >= s->pseudotime_ms, "server %d runs back by %llu ms",
               s->index, (unsigned long long)(s->pseudotime_ms - told));
     s->pseudotime_ms = told;
@@ -101,7 +140,8 @@ void time_step(struct sim_server *s)
     int64_t off = (int64_t)(told - sim->now_ms);
     if (sim->pseudotime_base_ms == 0) {
         sim->pseudotime_base_ms = group->record.pseudotime_base_ms;
-        sim->pseudotime_low = sim->pseudotime_high = off;
+        sim->pseudotime_low = sim->pseudotime_high = sim->eras[0] = off;
+        sim->era_count = 1;
     } else if (trust == CLOCK_SET && s->trust != CLOCK_SET && raft_node_is_leader(s->cluster->node)) {
         begin_anew(s, off);
     }

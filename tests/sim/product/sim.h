@@ -35,6 +35,7 @@
 #include "tests/sim/product/seen.h"
 
 enum {
+    SIM_ERA_MAX = 64,
     SIM_END_MAX = SIM_SERVER_MAX + SIM_MEMBER_MAX,
     SIM_PATH_MAX = 128,
     SIM_TEK_S = 24,
@@ -140,6 +141,7 @@ struct sim_server {
     uint64_t pseudotime_ms;              /* told, in all lives */
     enum clock_trust trust;              /* seen last */
     bool tells;                          /* a time, in this life */
+    unsigned era;                        /* index into eras: whose time it told last */
     uint64_t back_ms;                    /* after a stop */
     unsigned pulls_told[SIM_MEMBER_MAX]; /* message 4 of different PULLs */
     uint64_t last_pull[SIM_MEMBER_MAX], last_offer[SIM_MEMBER_MAX];
@@ -242,6 +244,8 @@ struct sim {
     uint32_t group_id;
     uint64_t pseudotime_base_ms, pushed_us;
     int64_t pseudotime_low, pseudotime_high; /* to simulated time */
+    int64_t eras[SIM_ERA_MAX];               /* likewise: the first time, and those that were begun anew */
+    unsigned era_count;
     struct sim_spi spis[2 * SIM_PUSH_MAX];
     size_t spi_count;
     struct sim_sid sids[SIM_SID_MAX];

@@ -117,6 +117,32 @@ static void a_clock_is_trusted_as_far_as_the_one_that_it_was_heard_of(void **sta
     assert_int_equal(cluster_clock_now(&clock, 200), epoch_ms + 100);
 }
 
+/* Two came back with clocks that went on: one was alone while the other had begun anew, or its word came late. */
+static void of_two_that_know_as_well_the_later_counts_until_there_is_a_leader(void **state)
+{
+    (void)state;
+    struct cluster_clock clock;
+    cluster_clock_open(&clock, epoch_ms + HOUR_MS, 100);
+    cluster_clock_hear_peer(&clock, 7, epoch_ms - 1000, 100, CLOCK_GUESS, false);
+    assert_int_equal(cluster_clock_now(&clock, 100), epoch_ms + HOUR_MS); /* no better */
+    cluster_clock_hear_peer(&clock, 7, epoch_ms - 1000, 100, CLOCK_KEPT, false);
+    assert_int_equal(cluster_clock_now(&clock, 100), epoch_ms - 1000);
+    assert_int_equal(clock.trust, CLOCK_KEPT);
+    cluster_clock_hear_peer(&clock, 8, epoch_ms + 5000, 100, CLOCK_KEPT, false);
+    assert_int_equal(cluster_clock_now(&clock, 100), epoch_ms + 5000);
+    cluster_clock_hear_peer(&clock, 7, epoch_ms - 900, 100, CLOCK_KEPT, false); /* never back */
+    assert_int_equal(cluster_clock_now(&clock, 100), epoch_ms + 5000);
+    /* It leads, and does not know the time yet. */
+    cluster_clock_hear_peer(&clock, 8, epoch_ms + 5300, 100, CLOCK_KEPT, true);
+    assert_int_equal(cluster_clock_now(&clock, 100), epoch_ms + 5300);
+    cluster_clock_lead(&clock, 100);
+    cluster_clock_hear_peer(&clock, 9, epoch_ms + 9000, 100, CLOCK_KEPT, false); /* knows less */
+    cluster_clock_hear_peer(&clock, 9, epoch_ms + 9000, 100, CLOCK_SET, true);   /* there is a leader */
+    assert_int_equal(cluster_clock_now(&clock, 100), epoch_ms + 5300);
+    cluster_clock_hear_peer(&clock, 9, epoch_ms + 9000, 100, CLOCK_SET, false);
+    assert_int_equal(cluster_clock_now(&clock, 100), epoch_ms + 9000);
+}
+
 static void signs_that_were_long_under_way_do_not_count(void **state)
 {
     (void)state;
@@ -248,6 +274,7 @@ int main(void)
         cmocka_unit_test(a_follower_that_is_ahead_never_steps_back),
         cmocka_unit_test(a_guess_gives_way_to_the_first_time_that_is_heard_be_it_less),
         cmocka_unit_test(a_clock_is_trusted_as_far_as_the_one_that_it_was_heard_of),
+        cmocka_unit_test(of_two_that_know_as_well_the_later_counts_until_there_is_a_leader),
         cmocka_unit_test(signs_that_were_long_under_way_do_not_count),
         cmocka_unit_test(a_small_difference_is_made_up_slowly_and_never_by_a_step_back),
         cmocka_unit_test(a_clock_far_behind_steps_forward),
