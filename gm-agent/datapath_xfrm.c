@@ -260,6 +260,7 @@ static const struct datapath_ops xfrm_ops = {
     .close = xfrm_close,
     .abilities = xfrm_abilities,
     .fits = xfrm_mtu_fits,
+    .dscp = xfrm_dscp,
 };
 
 static err_t open_sockets(struct xfrm_datapath *dp, const char **why)

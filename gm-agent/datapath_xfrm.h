@@ -68,6 +68,7 @@ struct xfrm_datapath {
     size_t sid_count;
     uint64_t nft_before[NFT_COUNTER_COUNT]; /* of tables that are gone */
     uint64_t nft_last[NFT_COUNTER_COUNT];
+    struct dscp_table dscp_before, dscp_last; /* the same */
     struct datapath_counter counters[DP_COUNTER_COUNT];
 };
 
@@ -134,5 +135,7 @@ void xfrm_stat_read(struct xfrm_stat *out);
 void xfrm_stat_parse(struct xfrm_stat *out, const char *text);
 void xfrm_counters_read(struct xfrm_datapath *dp);
 void xfrm_nft_counters_read(struct xfrm_datapath *dp); /* only those of our rules */
+/* As of the latest look. */
+void xfrm_dscp(const struct datapath *datapath, struct dscp_table *out);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "gm-agent/datapath_xfrm.h"
 #include "gm-agent/nft_counters.h"
+#include "gm-agent/nft_tally.h"
 
 enum { STAT_TEXT_MAX = 4096 };
 
@@ -48,11 +49,48 @@ void xfrm_stat_read(struct xfrm_stat *out)
     xfrm_stat_parse(out, text); /* a kernel without them counts nothing */
 }
 
+struct tally {
+    const char *table;
+    struct dscp_table sum;
+};
+
+static bool take_tally(const struct nlmsghdr *message, void *context)
+{
+    struct tally *tally = context;
+    err_t err = nft_tally_parse(&tally->sum, tally->table, message);
+    (void)err; /* what is not ours does not count */
+    return true;
+}
+
+static void forget_tally(void *context)
+{
+    memset(&((struct tally *)context)->sum, 0, sizeof(struct dscp_table));
+}
+
+static void read_tally(struct xfrm_datapath *dp, const char *table)
+{
+    struct tally out = {.table = table}, in = {.table = table};
+    struct nlmsghdr *request = nft_tally_dump(dp->scratch, 0, table, true);
+    if (xfrm_socket_dump(dp->nft, request, take_tally, forget_tally, &out) == E_OK)
+        memcpy(dp->dscp_last.out, out.sum.out, sizeof(out.sum.out));
+    request = nft_tally_dump(dp->scratch, 0, table, false);
+    if (xfrm_socket_dump(dp->nft, request, take_tally, forget_tally, &in) == E_OK)
+        memcpy(dp->dscp_last.in, in.sum.in, sizeof(in.sum.in));
+}
+
+void xfrm_dscp(const struct datapath *datapath, struct dscp_table *out)
+{
+    const struct xfrm_datapath *dp = (const struct xfrm_datapath *)datapath;
+    *out = dp->dscp_before;
+    dscp_add(out, &dp->dscp_last);
+}
+
 void xfrm_nft_counters_read(struct xfrm_datapath *dp)
 {
     char table[NFT_NAME_MAX];
     nft_ruleset_table(&dp->site, table);
     nft_counters_dump(dp->nft, dp->scratch, table, dp->nft_last);
+    read_tally(dp, table);
 }
 
 static uint64_t nft_total(const struct xfrm_datapath *dp, enum nft_ruleset_counter id)

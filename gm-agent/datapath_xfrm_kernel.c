@@ -227,6 +227,8 @@ static err_t make_anew(struct xfrm_datapath *dp)
         dp->nft_before[i] += dp->nft_last[i];
         dp->nft_last[i] = 0;
     }
+    dscp_add(&dp->dscp_before, &dp->dscp_last);
+    memset(&dp->dscp_last, 0, sizeof(dp->dscp_last));
     dp->table_made = true;
     return E_OK;
 }

@@ -191,6 +191,21 @@ void nft_count(struct nft_batch *b, const char *counter)
         b->err = E_NO_MEMORY;
 }
 
+void nft_count_by(struct nft_batch *b, uint32_t reg, const char *set)
+{
+    struct nftnl_expr *e = add(b, "dynset");
+    struct nftnl_expr *counter = e != NULL ? nftnl_expr_alloc("counter") : NULL;
+    if (counter == NULL || nftnl_expr_set_str(e, NFTNL_EXPR_DYNSET_SET_NAME, set) != 0) {
+        if (counter != NULL)
+            nftnl_expr_free(counter);
+        b->err = b->err == E_OK ? E_NO_MEMORY : b->err;
+        return;
+    }
+    nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, reg);
+    nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_ADD);
+    nftnl_expr_set(e, NFTNL_EXPR_DYNSET_EXPR, counter, 0); /* owned by e */
+}
+
 void nft_verdict(struct nft_batch *b, int verdict, const char *chain)
 {
     struct nftnl_expr *e = add(b, "immediate");

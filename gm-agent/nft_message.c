@@ -140,16 +140,37 @@ void nft_counter_new(struct nft_batch *b, const char *name)
     end(b, message);
 }
 
-void nft_set_new(struct nft_batch *b, const char *name, uint32_t id, uint32_t key_type, uint32_t key_len)
+static struct nlmsghdr *begin_set(struct nft_batch *b, const char *name, uint32_t id, uint32_t key_type,
+                                  uint32_t key_len)
 {
     struct nlmsghdr *message = begin(b, NFT_MSG_NEWSET, NLM_F_CREATE);
     if (message == NULL)
-        return;
+        return NULL;
     mnl_attr_put_strz(message, NFTA_SET_TABLE, b->table);
     mnl_attr_put_strz(message, NFTA_SET_NAME, name);
     mnl_attr_put_u32(message, NFTA_SET_KEY_TYPE, htonl(key_type));
     mnl_attr_put_u32(message, NFTA_SET_KEY_LEN, htonl(key_len));
     mnl_attr_put_u32(message, NFTA_SET_ID, htonl(id));
+    return message;
+}
+
+void nft_set_new(struct nft_batch *b, const char *name, uint32_t id, uint32_t key_type, uint32_t key_len)
+{
+    struct nlmsghdr *message = begin_set(b, name, id, key_type, key_len);
+    if (message != NULL)
+        end(b, message);
+}
+
+void nft_counting_set_new(struct nft_batch *b, const char *name, uint32_t id, uint32_t key_type,
+                          uint32_t key_len, uint32_t size)
+{
+    struct nlmsghdr *message = begin_set(b, name, id, key_type, key_len);
+    if (message == NULL)
+        return;
+    mnl_attr_put_u32(message, NFTA_SET_FLAGS, htonl(NFT_SET_EVAL)); /* rules add to it */
+    struct nlattr *desc = mnl_attr_nest_start(message, NFTA_SET_DESC);
+    mnl_attr_put_u32(message, NFTA_SET_DESC_SIZE, htonl(size));
+    mnl_attr_nest_end(message, desc);
     end(b, message);
 }
 
@@ -211,7 +232,7 @@ struct nlmsghdr *nft_build_counter_dump(uint8_t *buffer, uint32_t seq, uint8_t f
     return nftnl_nlmsg_build_hdr((char *)buffer, NFT_MSG_GETOBJ, family, NLM_F_DUMP, seq);
 }
 
-static void read_name(const struct nlattr *attribute, char out[NFT_NAME_MAX])
+void nft_read_name(const struct nlattr *attribute, char out[NFT_NAME_MAX])
 {
     size_t len = mnl_attr_get_payload_len(attribute);
     if (len >= NFT_NAME_MAX)
@@ -220,16 +241,18 @@ static void read_name(const struct nlattr *attribute, char out[NFT_NAME_MAX])
     out[len] = '\0';
 }
 
-static void read_packets(const struct nlattr *nest, uint64_t *out)
+void nft_read_counter(const struct nlattr *nest, uint64_t *packets, uint64_t *octets)
 {
     const struct nlattr *attribute;
+    *packets = *octets = 0;
     mnl_attr_for_each_nested(attribute, nest)
     {
-        if (mnl_attr_get_type(attribute) != NFTA_COUNTER_PACKETS ||
+        uint16_t type = mnl_attr_get_type(attribute);
+        if ((type != NFTA_COUNTER_PACKETS && type != NFTA_COUNTER_BYTES) ||
             mnl_attr_get_payload_len(attribute) != sizeof(uint64_t))
             continue;
         struct reader r = reader_over((struct bytes){mnl_attr_get_payload(attribute), sizeof(uint64_t)});
-        *out = read_u64(&r);
+        *(type == NFTA_COUNTER_PACKETS ? packets : octets) = read_u64(&r);
     }
 }
 
@@ -237,6 +260,7 @@ err_t nft_parse_counter(struct nft_counter *out, const struct nlmsghdr *message)
 {
     const struct nlattr *attribute;
     bool is_counter = false;
+    uint64_t octets; /* of no interest here */
     memset(out, 0, sizeof(*out));
     if (message->nlmsg_type != ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWOBJ))
         return E_UNEXPECTED;
@@ -248,11 +272,11 @@ err_t nft_parse_counter(struct nft_counter *out, const struct nlmsghdr *message)
     {
         uint16_t type = mnl_attr_get_type(attribute);
         if (type == NFTA_OBJ_TABLE)
-            read_name(attribute, out->table);
+            nft_read_name(attribute, out->table);
         else if (type == NFTA_OBJ_NAME)
-            read_name(attribute, out->name);
+            nft_read_name(attribute, out->name);
         else if (type == NFTA_OBJ_DATA)
-            read_packets(attribute, &out->packets);
+            nft_read_counter(attribute, &out->packets, &octets);
         else if (type == NFTA_OBJ_TYPE && mnl_attr_get_payload_len(attribute) == sizeof(uint32_t))
             is_counter = ntohl(mnl_attr_get_u32(attribute)) == NFT_OBJECT_COUNTER;
     }

@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/wire.h"
 
+struct nlattr;
 struct nlmsghdr;
 struct nftnl_rule;
 
@@ -53,6 +54,9 @@ void nft_chain_new(struct nft_batch *b, const char *name, const struct nft_hook 
 void nft_rules_flush(struct nft_batch *b);                                              /* of all chains */
 void nft_counter_new(struct nft_batch *b, const char *name);
 void nft_set_new(struct nft_batch *b, const char *name, uint32_t id, uint32_t key_type, uint32_t key_len);
+/* Elements come by nft_count_by alone, at most size. */
+void nft_counting_set_new(struct nft_batch *b, const char *name, uint32_t id, uint32_t key_type,
+                          uint32_t key_len, uint32_t size);
 void nft_set_flush(struct nft_batch *b, const char *name);
 /* count keys of 4 octets each, in network order; at most NFT_SET_ELEM_MAX, E_LIMIT. */
 void nft_set_add(struct nft_batch *b, const char *name, const uint32_t *keys, size_t count);
@@ -75,10 +79,12 @@ void nft_lookup(struct nft_batch *b, uint32_t reg, const char *set);
 void nft_immediate(struct nft_batch *b, uint32_t reg, const void *value, uint32_t len);
 void nft_store_mss(struct nft_batch *b, uint32_t reg);
 void nft_notrack(struct nft_batch *b);
-/* A transparent proxy for IPv4 to the port (2 octets) in reg; IPv4 fragments are put together in the whole network
- * namespace as long as such a rule exists, whether a packet ever comes to it or not. */
+/* A transparent proxy for IPv4 to the port (2 octets) in reg; IPv4 fragments are put together in the whole
+ * network namespace as long as such a rule exists, whether a packet ever comes to it or not. */
 void nft_tproxy(struct nft_batch *b, uint32_t reg);
 void nft_count(struct nft_batch *b, const char *counter);
+/* At the counter of the element that is in reg; the kernel adds it when it is not there. */
+void nft_count_by(struct nft_batch *b, uint32_t reg, const char *set);
 void nft_verdict(struct nft_batch *b, int verdict, const char *chain); /* chain: NULL, or with NFT_JUMP */
 
 /* The request for all counters of the family's tables; buffer has NFT_MESSAGE_MAX octets. */
@@ -90,5 +96,8 @@ struct nft_counter {
 };
 /* Of one message of the answer. E_UNEXPECTED: something else; E_TRUNCATED, E_BAD_LENGTH. */
 err_t nft_parse_counter(struct nft_counter *out, const struct nlmsghdr *message) MUST_USE;
+/* Parts of answers: a name, cut if it is longer than any of ours; what a counter says, 0 if it does not. */
+void nft_read_name(const struct nlattr *attribute, char out[NFT_NAME_MAX]);
+void nft_read_counter(const struct nlattr *nest, uint64_t *packets, uint64_t *octets);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "gm-agent/nft_closed.h"
 #include "gm-agent/nft_match.h"
+#include "gm-agent/nft_tally.h"
 #include "gm-agent/xfrm_probe.h"
 
 enum {
@@ -173,7 +174,7 @@ static void rules_clear(struct nft_batch *b, const struct xfrm_site *site, const
         }
         nft_rule_begin(b, "decrypted");
         nft_match_selector(b, &state->selectors[i]);
-        nft_verdict(b, NF_ACCEPT, NULL);
+        nft_verdict(b, NFT_GOTO, NFT_TALLY_CHAIN);
         nft_rule_end(b);
     }
     nft_rule_begin(b, "decrypted");
@@ -396,6 +397,7 @@ static void make_tables(struct nft_batch *b, const struct xfrm_site *site, const
     for (size_t i = 0; i < sizeof(chains) / sizeof(chains[0]); i++)
         nft_chain_new(b, chains[i].name, is_hooked(&chains[i], site) ? &chains[i].hook : NULL);
     nft_closed_chains(b);
+    nft_tally_new(b);
 }
 
 static void clear_tables(struct nft_batch *b, const struct xfrm_site *site, const char *table)
@@ -445,6 +447,7 @@ err_t nft_ruleset_build(const struct xfrm_site *site, const struct datapath_stat
         rules_shut(&b, site, NFPROTO_IPV4, table);
     rules_mss(&b, site, state);
     rules_stash(&b, site);
+    nft_tally_rules(&b, site, state);
     rules_restore(&b, site, state);
     rules_guard(&b, site, state);
     nft_table_use(&b, NFPROTO_NETDEV, table);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "gm-agent/datapath_xfrm.h"
+#include "gm-agent/nft_tally.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -52,6 +53,11 @@ static bool take(const struct nlmsghdr *message, void *context)
     if (nft_parse_counter(&counter, message) == E_OK)
         require(memchr(counter.table, 0, NFT_NAME_MAX) != NULL &&
                 memchr(counter.name, 0, NFT_NAME_MAX) != NULL);
+    struct dscp_table tally = {0};
+    if (nft_tally_parse(&tally, "t", message) != E_OK) {
+        static const struct dscp_table none;
+        require(memcmp(&tally, &none, sizeof(none)) == 0);
+    }
     return ++*count < 64;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "gm-agent/nft_ruleset.h"
+#include "gm-agent/nft_tally.h"
 #include "tests/unit/gm-agent/nft_batch.h"
 #include "tests/unit/gm-agent/xfrm_fixture.h"
 
@@ -265,6 +266,90 @@ static void a_counter_is_read(void **state)
     assert_err(nft_parse_counter(&counter, message), E_TRUNCATED);
 }
 
+/* "add @s { <register 1> counter }" and the set that it needs, counted by hand as above. */
+static void a_rule_counts_by_what_is_in_a_register(void **state)
+{
+    struct nft_batch b;
+    (void)state;
+    nft_batch_begin(&b, buffer, sizeof(buffer), 1);
+    nft_table_use(&b, NFPROTO_IPV4, "t");
+    nft_counting_set_new(&b, "s", 2, 13, 1, 64);
+    nft_rule_begin(&b, "c");
+    nft_count_by(&b, NFT_REG_1, "s");
+    nft_rule_end(&b);
+    assert_ok(nft_batch_end(&b));
+    const struct nlmsghdr *set = message_at((struct bytes){buffer, b.len}, 1);
+    assert_int_equal(set->nlmsg_type, (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWSET);
+    assert_bytes(body(set), "02 00 0000"
+                            "0600 0100 7400 0000"            /* table "t" */
+                            "0600 0200 7300 0000"            /* set "s" */
+                            "0800 0400 0000000d"             /* type of key */
+                            "0800 0500 00000001"             /* its length */
+                            "0800 0a00 00000002"             /* id */
+                            "0800 0300 00000020"             /* flags: rules add to it */
+                            "0c00 0980 0800 0100 00000040"); /* at most 64 */
+    const struct nlmsghdr *rule = message_at((struct bytes){buffer, b.len}, 2);
+    assert_bytes(body(rule), "02 00 0000"
+                             "0600 0100 7400 0000"
+                             "0600 0200 6300 0000"
+                             "4400 0480"                             /* expressions */
+                             "4000 0180 0b00 0100 64796e736574 0000" /* "dynset" */
+                             "3000 0280"
+                             "0800 0400 00000001"         /* key from register 1 */
+                             "0800 0300 00000000"         /* add */
+                             "0600 0100 7300 0000"        /* set "s" */
+                             "1400 0780"                  /* with the expression */
+                             "0c00 0100 636f756e74657200" /* "counter" */
+                             "0400 0280" /* from 0 on */);
+}
+
+/* An element as the kernel tells it. */
+static void put_element(struct nlmsghdr *message, const void *key, size_t key_len, const char *expression,
+                        uint64_t packets)
+{
+    struct nlattr *element = mnl_attr_nest_start(message, NFTA_LIST_ELEM);
+    struct nlattr *nest = mnl_attr_nest_start(message, NFTA_SET_ELEM_KEY);
+    mnl_attr_put(message, NFTA_DATA_VALUE, key_len, key);
+    mnl_attr_nest_end(message, nest);
+    nest = mnl_attr_nest_start(message, NFTA_SET_ELEM_EXPR);
+    mnl_attr_put_strz(message, NFTA_EXPR_NAME, expression);
+    struct nlattr *data = mnl_attr_nest_start(message, NFTA_EXPR_DATA);
+    mnl_attr_put_u64(message, NFTA_COUNTER_BYTES, htobe64(packets * 100));
+    mnl_attr_put_u64(message, NFTA_COUNTER_PACKETS, htobe64(packets));
+    mnl_attr_nest_end(message, data);
+    mnl_attr_nest_end(message, nest);
+    mnl_attr_nest_end(message, element);
+}
+
+static void classes_are_read(void **state)
+{
+    static const struct dscp_table none;
+    struct dscp_table sum = {0};
+    (void)state;
+    struct nlmsghdr *message = nft_tally_dump(buffer, 5, "t", true);
+    assert_int_equal(message->nlmsg_type, (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETSETELEM);
+    assert_bytes(body(message), "02 00 0000 0600 0100 7400 0000 0d00 0200 647363705f6f757400 000000");
+    assert_err(nft_tally_parse(&sum, "t", message), E_UNEXPECTED); /* a request */
+    message->nlmsg_type = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWSETELEM;
+    assert_ok(nft_tally_parse(&sum, "t", message)); /* no elements */
+    struct nlattr *list = mnl_attr_nest_start(message, NFTA_SET_ELEM_LIST_ELEMENTS);
+    put_element(message, "\xb8", 1, "counter", 3);
+    put_element(message, "\xff", 1, "counter", 4);
+    put_element(message, "\x00", 1, "quota", 5);
+    put_element(message, "\x20\x00\x00\x00", 4, "counter", 6);
+    mnl_attr_nest_end(message, list);
+    assert_err(nft_tally_parse(&sum, "another", message), E_UNEXPECTED);
+    assert_memory_equal(&sum, &none, sizeof(sum));
+    assert_ok(nft_tally_parse(&sum, "t", message));
+    assert_ok(nft_tally_parse(&sum, "t", message)); /* a dump may have several */
+    struct dscp_table want = {.out = {[46] = {6, 600}, [63] = {8, 800}}};
+    assert_memory_equal(&sum, &want, sizeof(sum));
+    message->nlmsg_len = NLMSG_HDRLEN;
+    assert_err(nft_tally_parse(&sum, "t", message), E_TRUNCATED);
+    message->nlmsg_len = NLMSG_HDRLEN + 33;
+    assert_err(nft_tally_parse(&sum, "t", message), E_BAD_LENGTH);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +363,8 @@ int main(void)
         cmocka_unit_test(the_same_state_gives_the_same_batch),
         cmocka_unit_test(failing_memory_is_reported),
         cmocka_unit_test(a_counter_is_read),
+        cmocka_unit_test(a_rule_counts_by_what_is_in_a_register),
+        cmocka_unit_test(classes_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

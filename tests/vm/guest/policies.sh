@@ -41,6 +41,23 @@ for i in 1 2; do check "site $i is registered" netlab_wait 40 netlab_registered 
 check "ping 1 to 2" pings 1 2
 check "ping 2 to 1" pings 2 1
 
+# marked packets are counted by class at both ends; over a rekey, and over a table that somebody takes away
+has_class() { # SITE COUNT: pings of AF41, 84 octets each
+    gm-agent -c "$NETLAB_DIR/gm$1.conf" show crypto gdoi gm dataplane counters |
+        grep -q "AF41  (34): #pkts encaps $2, #bytes encaps $((84 * $2)), #pkts decaps $2, #bytes decaps $((84 * $2))$"
+}
+check "pings of AF41" pings 1 2 4 -Q 0x88
+for i in 1 2; do check "site $i counts them both ways" has_class $i 4; done
+check "a new key" rolls 1
+check "and more of them" pings 1 2 2 -Q 0x88
+for i in 1 2; do check "site $i goes on counting" has_class $i 6; done
+gm1 nft delete table $table
+check "the table is put back" netlab_wait 10 gm1 nft list set $table dscp_in
+check "and more of them still" netlab_wait 10 pings 1 2 1 -Q 0x88
+check "site 1 has lost no count" has_class 1 7
+check "no other class was seen but that of plain pings" \
+    [ "$(gm-agent -c "$NETLAB_DIR/gm1.conf" show crypto gdoi gm dataplane counters | grep -c '^    .*#bytes encaps')" = 2 ]
+
 # 2. a forward policy that names no device also asks what goes from the LAN to the WAN, which came in clear
 gm1 ip xfrm policy add $all dir fwd priority 1 tmpl src 0.0.0.0 dst 10.1.13.2 proto esp $(reqid 1 fwd) mode tunnel
 check "trap: without the LAN device in its policy a site sends nothing" not try_ping
