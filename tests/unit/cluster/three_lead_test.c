@@ -16,6 +16,25 @@ static void transfer(struct ks *by, const struct ks *to)
                                 &ending));
 }
 
+/* Whether it was done is not known when there is no quorum for a moment: a second time would move the role on. */
+static void step_down(struct ks *by)
+{
+    uint64_t before = epoch_of(by);
+    struct ending ending = {.err = E_NO_QUORUM};
+    while (ending.err == E_STATE || ending.err == E_NO_QUORUM || ending.err == E_FULL) {
+        until(by->all, by->ready);
+        if (epoch_of(by) != before)
+            return;
+        ending.done = false;
+        ending.err = cluster_step_down(by->cluster, on_ending, &ending);
+        if (ending.err == E_OK)
+            until(by->all, ending.done);
+        assert_false(by->all->late);
+        uv_run(&by->all->loop, UV_RUN_NOWAIT);
+    }
+    assert_ok(ending.err);
+}
+
 static void leadership_goes_where_an_operator_wants_it(void **state)
 {
     struct three *t = *state;
@@ -36,13 +55,13 @@ static void the_primarys_role_goes_to_the_next_and_leadership_follows(void **sta
 {
     struct three *t = *state;
     form_settled(t);
-    repeat(&t->ks[2], cluster_step_down(t->ks[2].cluster, on_ending, &ending)); /* any server may be asked */
+    step_down(&t->ks[2]); /* any server may be asked */
     until(t, cluster_is_primary(t->ks[1].cluster));
     assert_int_equal(epoch_of(&t->ks[1]), 2);
     until(t, leader_of(t) == &t->ks[1]);
     /* No pre-emption: the first is well and better, and stays secondary; it is the next one again. */
     assert_int_equal(primaries(t), 1);
-    repeat(&t->ks[1], cluster_step_down(t->ks[1].cluster, on_ending, &ending));
+    step_down(&t->ks[1]);
     until(t, cluster_is_primary(t->ks[0].cluster));
     assert_int_equal(epoch_of(&t->ks[0]), 3);
 }
@@ -68,7 +87,7 @@ static void a_priority_set_by_command_decides_the_next_election_and_outlives_a_r
     assert_ok(ks_open(&t->ks[2], NULL, NULL));
     until(t, t->ks[2].ready && same_state(t));
     assert_int_equal(row_of(&t->ks[2], &t->ks[2])->priority, 200);
-    repeat(&t->ks[0], cluster_step_down(t->ks[0].cluster, on_ending, &ending));
+    step_down(&t->ks[0]);
     until(t, cluster_is_primary(t->ks[2].cluster));
     repeat(&t->ks[0],
            cluster_priority(t->ks[0].cluster, cluster_node_id(t->ks[2].cluster), 0, on_ending, &ending));
