@@ -93,14 +93,6 @@ static void fill_table(struct nft_batch *b, const struct gm_datapath_config *con
         fill_chain(b, entering, state, NFT_COUNTER_NOT_IPSEC);
 }
 
-static err_t finish(struct nft_batch *b, struct bytes *out, uint32_t *last_seq)
-{
-    err_t err = nft_batch_end(b);
-    *out = (struct bytes){b->data, b->len};
-    *last_seq = b->last_seq;
-    return err;
-}
-
 err_t nft_fence_build(const struct gm_datapath_config *config, const struct datapath_state *state, bool ipv6, bool fresh,
                       uint32_t seq, uint8_t *buffer, size_t cap, struct bytes *out, uint32_t *last_seq)
 {
@@ -113,7 +105,7 @@ err_t nft_fence_build(const struct gm_datapath_config *config, const struct data
         make_table(&b, fresh);
         fill_table(&b, config, state);
     }
-    return finish(&b, out, last_seq);
+    return nft_batch_finish(&b, out, last_seq);
 }
 
 err_t nft_fence_remove(const struct gm_datapath_config *config, bool ipv6, uint32_t seq, uint8_t *buffer, size_t cap,
@@ -123,10 +115,7 @@ err_t nft_fence_remove(const struct gm_datapath_config *config, bool ipv6, uint3
     struct nft_batch b;
     nft_fence_table(config, table);
     nft_batch_begin(&b, buffer, cap, seq);
-    for (size_t i = 0; i < (ipv6 ? 2 : 1); i++) {
-        nft_table_use(&b, families[i], table);
-        nft_table_new(&b);
-        nft_table_delete(&b);
-    }
-    return finish(&b, out, last_seq);
+    for (size_t i = 0; i < (ipv6 ? 2 : 1); i++)
+        nft_table_remove(&b, families[i], table);
+    return nft_batch_finish(&b, out, last_seq);
 }

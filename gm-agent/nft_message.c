@@ -65,6 +65,14 @@ err_t nft_batch_end(struct nft_batch *b)
     return E_OK;
 }
 
+err_t nft_batch_finish(struct nft_batch *b, struct bytes *out, uint32_t *last_seq)
+{
+    err_t err = nft_batch_end(b);
+    *out = (struct bytes){b->data, b->len};
+    *last_seq = b->last_seq;
+    return err;
+}
+
 void nft_table_use(struct nft_batch *b, uint8_t family, const char *name)
 {
     b->family = family;
@@ -88,6 +96,13 @@ void nft_table_new(struct nft_batch *b)
 void nft_table_delete(struct nft_batch *b)
 {
     table_message(b, NFT_MSG_DELTABLE, 0);
+}
+
+void nft_table_remove(struct nft_batch *b, uint8_t family, const char *name)
+{
+    nft_table_use(b, family, name);
+    nft_table_new(b); /* a table that is not there cannot be deleted */
+    nft_table_delete(b);
 }
 
 void nft_chain_new(struct nft_batch *b, const char *name, const struct nft_hook *hook)
@@ -232,6 +247,17 @@ struct nlmsghdr *nft_build_counter_dump(uint8_t *buffer, uint32_t seq, uint8_t f
     return nftnl_nlmsg_build_hdr((char *)buffer, NFT_MSG_GETOBJ, family, NLM_F_DUMP, seq);
 }
 
+err_t nft_check_message(const struct nlmsghdr *message, uint16_t type)
+{
+    if (message->nlmsg_type != ((NFNL_SUBSYS_NFTABLES << 8) | type))
+        return E_UNEXPECTED;
+    if (message->nlmsg_len < NLMSG_HDRLEN + sizeof(struct nfgenmsg))
+        return E_TRUNCATED;
+    if (message->nlmsg_len % NLMSG_ALIGNTO != 0)
+        return E_BAD_LENGTH;
+    return E_OK;
+}
+
 void nft_read_name(const struct nlattr *attribute, char out[NFT_NAME_MAX])
 {
     size_t len = mnl_attr_get_payload_len(attribute);
@@ -262,12 +288,9 @@ err_t nft_parse_counter(struct nft_counter *out, const struct nlmsghdr *message)
     bool is_counter = false;
     uint64_t octets; /* of no interest here */
     memset(out, 0, sizeof(*out));
-    if (message->nlmsg_type != ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWOBJ))
-        return E_UNEXPECTED;
-    if (message->nlmsg_len < NLMSG_HDRLEN + sizeof(struct nfgenmsg))
-        return E_TRUNCATED;
-    if (message->nlmsg_len % NLMSG_ALIGNTO != 0)
-        return E_BAD_LENGTH;
+    err_t err = nft_check_message(message, NFT_MSG_NEWOBJ);
+    if (err != E_OK)
+        return err;
     mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
     {
         uint16_t type = mnl_attr_get_type(attribute);

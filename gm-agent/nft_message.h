@@ -45,11 +45,15 @@ struct nft_hook {
 void nft_batch_begin(struct nft_batch *b, uint8_t *data, size_t cap, uint32_t seq);
 /* Asks for the acknowledgement of the last change and closes the batch. Nothing to be freed afterwards. */
 err_t nft_batch_end(struct nft_batch *b) MUST_USE;
+/* The same; *out is the batch, borrowed, *last_seq the number of the message to be acknowledged. */
+err_t nft_batch_finish(struct nft_batch *b, struct bytes *out, uint32_t *last_seq) MUST_USE;
 
 /* What follows is about this table. name outlives the batch. */
 void nft_table_use(struct nft_batch *b, uint8_t family, const char *name);
 void nft_table_new(struct nft_batch *b); /* no error when it is there */
 void nft_table_delete(struct nft_batch *b);
+/* Takes a table of this family away; no error when it is not there. */
+void nft_table_remove(struct nft_batch *b, uint8_t family, const char *name);
 void nft_chain_new(struct nft_batch *b, const char *name, const struct nft_hook *hook); /* NULL: no hook */
 void nft_rules_flush(struct nft_batch *b);                                              /* of all chains */
 void nft_counter_new(struct nft_batch *b, const char *name);
@@ -96,6 +100,8 @@ struct nft_counter {
 };
 /* Of one message of the answer. E_UNEXPECTED: something else; E_TRUNCATED, E_BAD_LENGTH. */
 err_t nft_parse_counter(struct nft_counter *out, const struct nlmsghdr *message) MUST_USE;
+/* Is it one of nf_tables, of this type (NFT_MSG_...), with whole attributes? E_UNEXPECTED: of another; E_TRUNCATED, E_BAD_LENGTH. */
+err_t nft_check_message(const struct nlmsghdr *message, uint16_t type) MUST_USE;
 /* Parts of answers: a name, cut if it is longer than any of ours; what a counter says, 0 if it does not. */
 void nft_read_name(const struct nlattr *attribute, char out[NFT_NAME_MAX]);
 void nft_read_counter(const struct nlattr *nest, uint64_t *packets, uint64_t *octets);

@@ -67,6 +67,15 @@ void nft_rules_count_and_drop(struct nft_batch *b, enum nft_ruleset_counter coun
     nft_verdict(b, NF_DROP, NULL);
 }
 
+void nft_rules_drop_selector(struct nft_batch *b, const char *chain, const struct selector *selector,
+                             enum nft_ruleset_counter counter)
+{
+    nft_rule_begin(b, chain);
+    nft_match_selector(b, selector);
+    nft_rules_count_and_drop(b, counter);
+    nft_rule_end(b);
+}
+
 /* Only ever lowers: the kernel leaves a smaller value alone. */
 static void rules_mss(struct nft_batch *b, const struct xfrm_site *site, const struct datapath_state *state)
 {
@@ -145,14 +154,6 @@ static void rules_shut(struct nft_batch *b, const struct xfrm_site *site, uint8_
     nft_closed_rules(b, site, counter_names[NFT_COUNTER_LEAK], counter_names[NFT_COUNTER_NOT_IPSEC]);
 }
 
-static err_t finish(struct nft_batch *b, struct bytes *out, uint32_t *last_seq)
-{
-    err_t err = nft_batch_end(b);
-    *out = (struct bytes){b->data, b->len};
-    *last_seq = b->last_seq;
-    return err;
-}
-
 err_t nft_ruleset_build(const struct xfrm_site *site, const struct datapath_state *state, bool fresh,
                         uint32_t seq, uint8_t *buffer, size_t cap, struct bytes *out, uint32_t *last_seq)
 {
@@ -185,7 +186,7 @@ err_t nft_ruleset_build(const struct xfrm_site *site, const struct datapath_stat
             nft_rules_egress(&b, site, i);
     if (site->ipv6 && (state->closed || state->ipv6_closed))
         rules_shut(&b, site, NFPROTO_IPV6, table);
-    return finish(&b, out, last_seq);
+    return nft_batch_finish(&b, out, last_seq);
 }
 
 err_t nft_ruleset_close_ipv6(const struct xfrm_site *site, uint32_t seq, uint8_t *buffer, size_t cap,
@@ -197,7 +198,7 @@ err_t nft_ruleset_close_ipv6(const struct xfrm_site *site, uint32_t seq, uint8_t
     nft_batch_begin(&b, buffer, cap, seq);
     make_table(&b, NFPROTO_IPV6, table);
     rules_shut(&b, site, NFPROTO_IPV6, table);
-    return finish(&b, out, last_seq);
+    return nft_batch_finish(&b, out, last_seq);
 }
 
 err_t nft_ruleset_remove(const struct xfrm_site *site, uint32_t seq, uint8_t *buffer, size_t cap,
@@ -207,10 +208,7 @@ err_t nft_ruleset_remove(const struct xfrm_site *site, uint32_t seq, uint8_t *bu
     struct nft_batch b;
     nft_ruleset_table(site, table);
     nft_batch_begin(&b, buffer, cap, seq);
-    for (size_t i = 0; i < family_count(site); i++) {
-        nft_table_use(&b, families[i], table);
-        nft_table_new(&b);
-        nft_table_delete(&b);
-    }
-    return finish(&b, out, last_seq);
+    for (size_t i = 0; i < family_count(site); i++)
+        nft_table_remove(&b, families[i], table);
+    return nft_batch_finish(&b, out, last_seq);
 }

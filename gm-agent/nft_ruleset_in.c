@@ -100,12 +100,8 @@ void nft_rules_clear(struct nft_batch *b, const struct xfrm_site *site, const st
         nft_match_prefixes(b, &state->selectors[i]);
         nft_rules_count_and_drop(b, NFT_COUNTER_INVALID_SPI);
         nft_rule_end(b);
-        if (state->direction == DATAPATH_BOTH) {
-            nft_rule_begin(b, "clear_in");
-            nft_match_selector(b, &state->selectors[i]);
-            nft_rules_count_and_drop(b, NFT_COUNTER_NOT_IPSEC);
-            nft_rule_end(b);
-        }
+        if (state->direction == DATAPATH_BOTH)
+            nft_rules_drop_selector(b, "clear_in", &state->selectors[i], NFT_COUNTER_NOT_IPSEC);
         nft_rule_begin(b, "decrypted");
         nft_match_selector(b, &state->selectors[i]);
         nft_verdict(b, NFT_GOTO, NFT_TALLY_CHAIN);

@@ -157,10 +157,6 @@ void nft_rules_guard(struct nft_batch *b, const struct xfrm_site *site, const st
     }
     nft_rules_accept_control(b, site, state, "leaving", IP_SRC_AT);
     nft_accept_denied(b, "leaving", site->deny, site->deny_count);
-    for (size_t i = 0; i < state->selector_count; i++) {
-        nft_rule_begin(b, "leaving");
-        nft_match_selector(b, &state->selectors[i]);
-        nft_rules_count_and_drop(b, NFT_COUNTER_LEAK);
-        nft_rule_end(b);
-    }
+    for (size_t i = 0; i < state->selector_count; i++)
+        nft_rules_drop_selector(b, "leaving", &state->selectors[i], NFT_COUNTER_LEAK);
 }

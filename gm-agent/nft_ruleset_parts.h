@@ -12,6 +12,9 @@ extern const char *const nft_egress_chains[GM_WAN_MAX];
 
 /* The end of a rule. */
 void nft_rules_count_and_drop(struct nft_batch *b, enum nft_ruleset_counter counter);
+/* A whole rule: what the selector has is dropped. */
+void nft_rules_drop_selector(struct nft_batch *b, const char *chain, const struct selector *selector,
+                             enum nft_ruleset_counter counter);
 /* Control traffic of our own: the far port or ours is a known one. our_address_at: IP_SRC_AT or IP_DST_AT. */
 void nft_rules_accept_control(struct nft_batch *b, const struct xfrm_site *site, const struct datapath_state *state,
                               const char *chain, uint32_t our_address_at);

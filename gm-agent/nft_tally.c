@@ -119,12 +119,9 @@ err_t nft_tally_parse(struct dscp_table *sum, const char *table, const struct nl
 {
     const struct nlattr *attribute, *element, *list = NULL;
     char of_table[NFT_NAME_MAX] = "", set[NFT_NAME_MAX] = "";
-    if (message->nlmsg_type != ((NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_NEWSETELEM))
-        return E_UNEXPECTED;
-    if (message->nlmsg_len < NLMSG_HDRLEN + sizeof(struct nfgenmsg))
-        return E_TRUNCATED;
-    if (message->nlmsg_len % NLMSG_ALIGNTO != 0)
-        return E_BAD_LENGTH;
+    err_t err = nft_check_message(message, NFT_MSG_NEWSETELEM);
+    if (err != E_OK)
+        return err;
     mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
     {
         uint16_t type = mnl_attr_get_type(attribute);

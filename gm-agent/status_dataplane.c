@@ -3,7 +3,8 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
+
+#include "gm-agent/status_text.h"
 
 static void put_classes(FILE *f, const struct dscp_table *t)
 {
@@ -34,10 +35,7 @@ static void put_lanes(FILE *f, const struct status_view *view)
 
 size_t status_dataplane_text(const struct status_view *view, char *out, size_t cap)
 {
-    if (cap == 0)
-        return 0;
-    out[0] = '\0';
-    FILE *f = fmemopen(out, cap, "w");
+    FILE *f = text_open(out, cap);
     if (f == NULL)
         return 0;
     fprintf(f, "Data-plane statistics for group %s:\n", view->agent->config->group_name);
@@ -51,9 +49,7 @@ size_t status_dataplane_text(const struct status_view *view, char *out, size_t c
         fprintf(f, "    are not counted by this data path\n");
     if (view->lane_count != 0)
         put_lanes(f, view);
-    fclose(f);
-    out[cap - 1] = '\0';
-    return strlen(out);
+    return text_close(f, out, cap);
 }
 
 static json_t *direction(const struct dscp_count table[DSCP_COUNT])

@@ -2,7 +2,8 @@
 #include "gm-agent/status_eli.h"
 
 #include <stdio.h>
-#include <string.h>
+
+#include "gm-agent/status_text.h"
 
 static size_t working(const struct status_view *view)
 {
@@ -26,10 +27,7 @@ static void name_those_that_work(FILE *f, const struct status_view *view)
 
 size_t status_eli_text(const struct status_view *view, bool detail, char *out, size_t cap)
 {
-    if (cap == 0)
-        return 0;
-    out[0] = '\0';
-    FILE *f = fmemopen(out, cap, "w");
+    FILE *f = text_open(out, cap);
     if (f == NULL)
         return 0;
     size_t good = working(view);
@@ -43,9 +41,7 @@ size_t status_eli_text(const struct status_view *view, bool detail, char *out, s
         fprintf(f, "  %-32s %s%s\n", view->abilities[i].name,
                 fine ? "works" : "refused: ", fine ? "" : err_text(view->abilities[i].err));
     }
-    fclose(f);
-    out[cap - 1] = '\0';
-    return strlen(out);
+    return text_close(f, out, cap);
 }
 
 json_t *status_eli_json(const struct status_view *view)

@@ -2,9 +2,9 @@
 #include "gm-agent/status_trace.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "gm-agent/selector_text.h"
+#include "gm-agent/status_text.h"
 #include "gm-agent/trace.h"
 
 static void put_packet(FILE *f, const struct trace_request *r)
@@ -35,10 +35,7 @@ size_t status_trace_text(const struct status_view *view, char *out, size_t cap)
     struct trace_result result;
     char words[STATUS_COMMAND_MAX];
     const char *why;
-    if (cap == 0)
-        return 0;
-    out[0] = '\0';
-    FILE *f = fmemopen(out, cap, "w");
+    FILE *f = text_open(out, cap);
     if (f == NULL)
         return 0;
     if (trace_parse(status_words(view->line, words), &request, &why) != E_OK) {
@@ -48,9 +45,7 @@ size_t status_trace_text(const struct status_view *view, char *out, size_t cap)
         put_packet(f, &request);
         put_result(f, &result);
     }
-    fclose(f);
-    out[cap - 1] = '\0';
-    return strlen(out);
+    return text_close(f, out, cap);
 }
 
 json_t *status_trace_json(const struct status_view *view)
